@@ -1,0 +1,1 @@
+"""The edge: Faust, Kafka, RocksDB, the command line and HTTP."""

@@ -1,0 +1,1 @@
+"""The contract with everybody else: records, their bytes, and their schemas."""

@@ -1,0 +1,1 @@
+"""The core: pipelines of DSPy stages, decided without Kafka."""

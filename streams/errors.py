@@ -1,0 +1,135 @@
+"""Errors of the core: each says that something failed, the run says what follows.
+
+StreamsError
+├── ConfigError                    .problems: all of them
+├── StageError                     .stage
+│   ├── StageInputError · StageOutputError · StageBugError
+│   ├── StageTimeoutError          .budget_s                          retryable
+│   └── ModelError                 .lm
+│       ├── ModelUnavailableError  refused, reset, 5xx                retryable
+│       ├── ModelBusyError         .retry_after_s (429)               retryable
+│       └── ModelRefusedError      401, 403, 400, 404: will not change
+├── DeadlineError                  the request's time is over
+└── StateError                     a stored session or journal entry cannot be used
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class StreamsError(Exception):
+    """The core failed."""
+
+    code: ClassVar[str] = "streams"
+    retryable: ClassVar[bool] = False
+
+
+class ConfigError(StreamsError):
+    """Settings or a pipeline file cannot be used; *problems* names all of them."""
+
+    code = "config"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class StageError(StreamsError):
+    """A stage did not do its work."""
+
+    code = "stage"
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+
+
+class StageInputError(StageError):
+    """A stage was given fields that do not fit its signature."""
+
+    code = "stage.input"
+
+
+class StageOutputError(StageError):
+    """The answer of a stage does not fit its signature; asking again may help."""
+
+    code = "stage.output"
+    retryable = True
+
+
+class StageBugError(StageError):
+    """Code of a stage raised something that is not ours."""
+
+    code = "stage.bug"
+
+    def __init__(self, stage: str, error: BaseException) -> None:
+        super().__init__(stage, f"{type(error).__name__}: {error}")
+        self.error = error
+
+
+class StageTimeoutError(StageError):
+    """The stage used up its budget."""
+
+    code = "stage.timeout"
+    retryable = True
+
+    def __init__(self, stage: str, budget_s: float) -> None:
+        super().__init__(stage, f"no answer within {budget_s:g} s")
+        self.budget_s = budget_s
+
+
+class ModelError(StageError):
+    """An LM did not answer."""
+
+    code = "model"
+
+    def __init__(self, stage: str, lm: str, reason: str) -> None:
+        super().__init__(stage, f"LM {lm}: {reason}")
+        self.lm = lm
+
+
+class ModelUnavailableError(ModelError):
+    """The LM cannot be reached, or fails on its side. An outage, not an answer."""
+
+    code = "model.unavailable"
+    retryable = True
+
+
+class ModelBusyError(ModelError):
+    """The LM asks us to come back later (429)."""
+
+    code = "model.busy"
+    retryable = True
+
+    def __init__(
+        self, stage: str, lm: str, reason: str, retry_after_s: float | None
+    ) -> None:
+        super().__init__(stage, lm, reason)
+        self.retry_after_s = retry_after_s
+
+
+class ModelRefusedError(ModelError):
+    """The LM will not answer this call however often we ask."""
+
+    code = "model.refused"
+
+
+class DeadlineError(StreamsError):
+    """The request's deadline passed before its answer was there."""
+
+    code = "request.deadline"
+
+    def __init__(self, stage: str | None, late_ms: int) -> None:
+        where = f"before stage {stage}" if stage else "before its run"
+        super().__init__(f"deadline passed {where}, {late_ms} ms ago")
+        self.stage = stage
+
+
+class StateError(StreamsError):
+    """Something that we stored cannot be used."""
+
+    code = "state"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what

@@ -1,0 +1,64 @@
+"""Settlements: all that follows from one record, as a value, and nothing done yet."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.records import Result, Source, StageResult
+from streams.journal import Entry
+from streams.session import Session
+
+Role = Literal["requests", "stages", "results", "dlq"]
+"""What a topic is for: ``<prefix>.<pipeline>.<role>``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended: its terminal, its last stage, the session as it stands now."""
+
+    result: Result
+    stage: StageResult | None = None
+    """The record of the last stage: it settles with the terminal."""
+    session: Session | None = None
+    """None where the request has no session, or its pipeline keeps none."""
+    bug: BaseException | None = None
+    """Set with ``stage.bug``: the edge adds a diagnostic dead letter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Something finished in the middle of a run: it settles without an offset."""
+
+    entries: tuple[Entry, ...]
+    stage: StageResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """One record to publish, encoded."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+    """None for the partition of the task that settles."""
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One table write; a value of None is a tombstone."""
+
+    table: str
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """Records, table writes, and the source record that they answer for."""
+
+    records: tuple[Publish, ...] = ()
+    writes: tuple[Write, ...] = ()
+    source: Source | None = None
+    """The record on *our* topic partition that is finished with this; or None."""

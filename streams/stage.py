@@ -1,0 +1,115 @@
+"""What a stage is: fields in, an outcome out, and nothing else in sight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.records import Usage
+from streams.clock import Clock
+from streams.session import Turn
+
+Fields = Mapping[str, Any]
+"""Values by field name: JSON-like (None, bool, int, float, str, list, dict)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an LM said to one call."""
+
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LMCall:
+    """One call as an engine sees it: complete, and free of any program."""
+
+    messages: tuple[Mapping[str, Any], ...]
+    """Chat messages, ``{"role": ..., "content": ...}``."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """temperature, max_tokens and their like."""
+    request_id: str = ""
+    """Travels to the LM server as ``X-Request-Id`` and ``Idempotency-Key``."""
+
+
+class LM(Protocol):
+    """A language model as stages see it: one entry under ``lms:`` of a pipeline."""
+
+    @property
+    def name(self) -> str:
+        """The name that pipelines use."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when another model would answer; part of journal digests."""
+        ...
+
+    def available(self) -> bool:
+        """Return False while the LM is down: its pipelines' partitions pause."""
+        ...
+
+    async def complete(self, stage: str, call: LMCall) -> Answer:
+        """Return the LM's answer; waits for a free slot, and through outages.
+
+        An LM that refuses connections is waited for (jittered backoff) until the
+        caller cancels: *attempts* count answers, not outages.
+
+        Raises:
+            ModelBusyError: 429; says when to come back.
+            ModelUnavailableError: the LM answered, and failed (5xx, garbage).
+            ModelRefusedError: it will not answer this call, ever.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
+
+
+class Calls(Protocol):
+    """The LM calls of one stage in one run: asked once, remembered for ever."""
+
+    async def ask(self, lm: LM, call: LMCall) -> Answer:
+        """Return the journalled answer of this call, or pay for a new one.
+
+        The n-th ask of a stage is looked up under ordinal n with the digest of
+        *call* and *lm*; a digest that differs is a new call (counted as a miss).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What a stage may ask for."""
+
+    request_id: str
+    clock: Clock
+    calls: Calls
+    deadline_ms: int | None = None
+    history: tuple[Turn, ...] = ()
+    """The session's answered requests that this pipeline made, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOutcome:
+    """What a stage leaves: its output fields and what they cost."""
+
+    outputs: Fields
+    usage: Usage = field(default_factory=Usage)
+
+
+class Stage(Protocol):
+    """A named step: fields in, an outcome out. Fails by raising ``StageError``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str:
+        """``program@fingerprint``: changes whenever other outputs may follow."""
+        ...
+
+    async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
+        """Answer once. Retries, timeouts and deadlines are the run's business."""
+        ...
