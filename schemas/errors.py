@@ -3,11 +3,17 @@
 SchemaError
 ├── DecodeError            these bytes are no record of ours       (a dead letter)
 │   ├── EmptyPayloadError · OversizeError · MagicByteError
-│   └── TruncatedError · TrailingBytesError · MalformedError
+│   ├── TruncatedError · TrailingBytesError
+│   └── MalformedError
+│       └── EnvelopeError          .field
 ├── EncodeError            this value does not fit its schema
+├── InvalidSchemaError     this is no Avro schema, or one that we will not read with
 ├── UnknownSchemaError     nobody knows this schema id (yet)
 ├── IncompatibleSchemaError
-└── SchemaIdCollisionError
+├── SchemaIdCollisionError
+└── RegistryError
+    ├── RegistryUnavailableError                                      retryable
+    └── RegistryRefusedError
 """
 
 from typing import ClassVar
@@ -85,6 +91,14 @@ class MalformedError(DecodeError):
         super().__init__(reason)
 
 
+class EnvelopeError(MalformedError):
+    """A record that could be read, and is not what its topic is for."""
+
+    def __init__(self, *, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
 class EncodeError(SchemaError):
     """A value does not fit the schema of its topic."""
 
@@ -93,6 +107,15 @@ class EncodeError(SchemaError):
     def __init__(self, subject: str, reason: str) -> None:
         super().__init__(f"{subject}: {reason}")
         self.subject = subject
+
+
+class InvalidSchemaError(SchemaError):
+    """A text is no Avro schema, or one that could harm its reader."""
+
+    code = "schema.invalid"
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
 
 
 class UnknownSchemaError(SchemaError):
@@ -125,3 +148,27 @@ class SchemaIdCollisionError(SchemaError):
     def __init__(self, schema_id: int, known: str, offered: str) -> None:
         super().__init__(f"id {schema_id} is {known}, and would be {offered} too")
         self.schema_id = schema_id
+
+
+class RegistryError(SchemaError):
+    """A schema registry did not do what we asked."""
+
+    code = "registry"
+
+    def __init__(self, registry: str, reason: str) -> None:
+        super().__init__(f"{registry}: {reason}")
+        self.registry = registry
+        """Address without credentials, or the topic of the embedded one."""
+
+
+class RegistryUnavailableError(RegistryError):
+    """The registry cannot be reached, or fails on its side; asking again may help."""
+
+    code = "registry.unavailable"
+    retryable = True
+
+
+class RegistryRefusedError(RegistryError):
+    """The registry will not answer this call however often we ask."""
+
+    code = "registry.refused"

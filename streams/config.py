@@ -105,7 +105,7 @@ class Settings:
             if text is None or (text == "" and spec.default is not MISSING):
                 continue
             try:
-                values[name] = _PARSE[type(spec.default)](text)
+                values[name] = _parser(spec.default)(text)
             except ValueError as error:
                 problems.append(f"{PREFIX}{name.upper()}: {error}")
         problems += [
@@ -173,6 +173,11 @@ _PARSE: Final[Mapping[type, Callable[[str], Any]]] = {
     int: _number(int),
     float: _number(float),
 }
+
+
+def _parser(default: object) -> Callable[[str], Any]:
+    # A path's own type is the platform's: PosixPath, not Path.
+    return _PARSE[Path if isinstance(default, Path) else type(default)]
 
 
 def _checks(s: Settings) -> list[tuple[bool, str]]:

@@ -2,6 +2,9 @@
 
 StreamsError
 ├── ConfigError                    .problems: all of them
+├── RequestError                   .field; the request is rejected, before any stage
+│   ├── PipelineMismatchError · VersionUnknownError
+│   └── InputsError                .problems: all of them, by field
 ├── StageError                     .stage
 │   ├── StageInputError · StageOutputError · StageBugError
 │   ├── StageTimeoutError          .budget_s                          retryable
@@ -32,6 +35,45 @@ class ConfigError(StreamsError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class RequestError(StreamsError):
+    """The request asks for something that we cannot do."""
+
+    code = "request"
+    field: str | None = None
+    """The field to blame; the first one if there are several."""
+
+
+class PipelineMismatchError(RequestError):
+    """The request names another pipeline than its topic's."""
+
+    code = "request.pipeline"
+    field = "pipeline"
+
+    def __init__(self, asked: str, here: str) -> None:
+        super().__init__(f"pipeline {asked!r} was asked for, this topic is {here}'s")
+
+
+class VersionUnknownError(RequestError):
+    """The request wants a version of the pipeline that does not run."""
+
+    code = "request.version"
+    field = "pipeline_version"
+
+    def __init__(self, pipeline: str, asked: int, here: int) -> None:
+        super().__init__(f"{pipeline} runs version {here}, {asked} was asked for")
+
+
+class InputsError(RequestError):
+    """Inputs are missing or mistyped; the message names every one of them."""
+
+    code = "request.inputs"
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {why}" for name, why in problems))
+        self.problems = tuple(problems)
+        self.field = problems[0][0]
 
 
 class StageError(StreamsError):

@@ -53,6 +53,9 @@ class StageEntry:
     sequence: int
     version: str
     """``program@fingerprint`` that made it."""
+    fingerprint: str
+    """The pipeline's, as in the header. Entries that a changed pipeline left behind
+    stay in the table beside those of the new one: their inputs were others."""
     outputs: Mapping[str, Any]
     usage: Usage
     started_ms: int
@@ -116,6 +119,7 @@ def pack(entry: Entry) -> bytes:
                 entry.stage,
                 entry.sequence,
                 entry.version,
+                entry.fingerprint,
                 entry.outputs,
                 _usage(entry.usage),
                 entry.started_ms,
@@ -184,11 +188,13 @@ def _header(body: list[Any]) -> Entry:
 
 
 def _stage(body: list[Any]) -> Entry:
-    stage, sequence, version, outputs, usage, started_ms, duration_ms, attempts = body
+    stage, sequence, version, fingerprint, outputs, usage, *times = body
+    started_ms, duration_ms, attempts = times
     return StageEntry(
         stage=stage,
         sequence=sequence,
         version=version,
+        fingerprint=fingerprint,
         outputs=outputs,
         usage=_usage_of(usage),
         started_ms=started_ms,

@@ -64,10 +64,9 @@ class Session:
         Raises:
             StateError: the format is newer than this worker, or it is damaged.
         """
+        what = f"session {session_id}"
         if stored[:1] != FORMAT:
-            raise StateError(
-                f"session {session_id}", f"stored in format {stored[:1]!r}"
-            )
+            raise StateError(what, f"stored in format {stored[:1]!r}")
         try:
             turns, updated_ms, history = orjson.loads(stored[1:])
             return cls(
@@ -80,4 +79,4 @@ class Session:
                 ),
             )
         except (ValueError, TypeError) as error:
-            raise StateError(f"session {session_id}", f"damaged: {error}") from error
+            raise StateError(what, f"damaged: {error}") from error

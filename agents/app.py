@@ -1,0 +1,362 @@
+"""The app: every part of a worker, wired by hand, in one place."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import aiohttp
+import structlog
+from aiokafka import TopicPartition
+from yarl import URL
+
+from agents.backpressure import Backpressure
+from agents.execution import Parts
+from agents.faust_edge import EdgeApp, EdgeConsumer
+from agents.health import Health
+from agents.http import HttpServer
+from agents.ledger import LedgerStore
+from agents.metrics import Metrics
+from agents.pipelines import PipelineAgent
+from agents.record import Record
+from agents.registry_client import RegistryClient
+from agents.restore import Restorer, Shelf
+from agents.schema_topic import SchemaTopic
+from agents.schemas import SchemaFinder
+from agents.serde import ENVELOPE_BYTES, Serde, Topics
+from agents.tables import LEDGER, TABLES, Engine, KeyStore, Store
+from agents.tasks import Tasks, snapshot
+from schemas.codec import ParsedSchema
+from schemas.registry import SchemaSource
+from schemas.shapes import namespace_of
+from streams.clock import Clock
+from streams.config import Settings
+from streams.plan import Pipeline
+
+log = structlog.get_logger(__name__)
+
+POLL_RECORDS: Final = 500
+"""Records of one fetch; at most a fifth of the stream buffer, or one busy agent
+blocks the fetch loop for all (reference: Faust's conductor awaits a full queue)."""
+STREAM_BUFFER: Final = 8_192
+
+GOVERN_S: Final = 0.1
+"""How often backpressure is looked at. A task may overshoot its quota by what
+arrives meanwhile, one fetch at most."""
+
+FOREVER_S: Final = 30 * 24 * 3_600
+"""For Faust's max poll interval: it leaves the group for good when it passes, and a
+paused partition looks like a poll that never came. Our own watchdog replaces it."""
+
+HEARTBEATS: Final = 10
+"""Per session timeout; the usual third is too few on a busy machine."""
+
+
+class Worker:
+    """A worker: Faust app, tasks, stores, registry and HTTP, from one Settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipelines: Mapping[str, Pipeline],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self.bootstrap = bootstrap = settings.bootstrap
+        self.pipelines = pipelines
+        self.metrics = metrics
+        self._clock = clock
+        self._on_fatal = on_fatal
+        self._schema_topic = SchemaTopic(bootstrap, settings.prefix)
+        self._session: aiohttp.ClientSession | None = None
+        self._registry = self._open_registry()
+        self._finder = SchemaFinder(
+            self._registry.by_id, clock, wait_s=settings.schema_wait_s
+        )
+        self._engine = Engine(
+            cache_bytes=settings.rocksdb_cache_bytes,
+            write_buffer_bytes=settings.rocksdb_write_buffer_bytes,
+        )
+        self._shelf = Shelf(
+            folder=settings.state_dir / settings.group,
+            openers={table: self._opener(table) for table in TABLES},
+        )
+        self.topics = {
+            name: Topics.of(settings.prefix, name) for name in sorted(pipelines)
+        }
+        self._faust = self._faust_app()
+        self.tasks = Tasks(
+            settings,
+            bootstrap=bootstrap,
+            shape=shape_of(settings, pipelines),
+            topics=sorted(self.source_topics()),
+            shelf=self._shelf,
+            restorer=Restorer(
+                bootstrap,
+                settings.group,
+                self._shelf,
+                clock,
+                accept_loss=settings.accept_loss,
+            ),
+            clock=clock,
+            watcher=metrics,
+            still_assigned=lambda p: p in self._faust.assigned_partitions(),
+            rejoin=self._rejoin,
+            on_fatal=on_fatal,
+        )
+        self._backpressure = Backpressure(
+            available={
+                self.topics[name].requests: pipeline.available
+                for name, pipeline in pipelines.items()
+            },
+            full=self.tasks.full,
+            partitions=self.tasks.by_partition.keys,
+        )
+        self.health = Health(
+            clock=clock,
+            held=lambda: snapshot(self.tasks),
+            consumer_alive=self._faust.consumer_alive,
+            assigned=self._faust.assigned_partitions,
+            draining=lambda: self.tasks.draining,
+            kafka_away=lambda: self.metrics.is_held,
+        )
+        self._http = HttpServer(
+            self.health,
+            metrics,
+            registry=None if settings.registry_url else self._schema_topic.registry(),
+            register=settings.registry_register,
+            measure=self._measure,
+        )
+        self._governor: asyncio.Task[None] | None = None
+
+    # What agents/faust_edge.py asks of us (its protocol Edge).
+
+    def source_topics(self) -> frozenset[str]:
+        return frozenset(topics.requests for topics in self.topics.values())
+
+    async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
+        await self.tasks.assign(partitions, current)
+
+    def resume_at(self) -> Mapping[TopicPartition, int]:
+        return self.tasks.resume_at()
+
+    def resumed(self) -> None:
+        self._backpressure.forget()
+
+    async def drain(self) -> None:
+        await self.tasks.drain()
+
+    def fatal(self, error: BaseException) -> None:
+        self._on_fatal(error)
+
+    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
+        task = self.tasks.by_partition.get(partition)
+        return None if task is None else task.get(table, key)
+
+    def local_partitions(self) -> Iterable[int]:
+        return sorted(self.tasks.by_partition)
+
+    # Life.
+
+    async def start_http(self) -> int:
+        """Answer probes from now on; return the port."""
+        return await self._http.start(self.settings.http_host, self.settings.http_port)
+
+    async def start(self) -> None:
+        """Register schemas and agents, join the group, take records.
+
+        Raises:
+            SchemaError: a schema is incompatible, or the registry does not answer.
+            KafkaError: the broker cannot be reached.
+        """
+        await self._schema_topic.start()
+        agents = [await self._agent(p) for _, p in sorted(self.pipelines.items())]
+        for agent in agents:
+            register(self._faust, agent, self.tasks, self.settings.partitions)
+        self._declare_tables()
+        self._governor = asyncio.create_task(self._govern())
+        self.health.started = False
+        await self._faust.start()
+        self.health.started = True
+
+    async def stop(self) -> None:
+        """Drain, leave (unless a static member), and close everything."""
+        if self._governor is not None:
+            self._governor.cancel()
+        await self._faust.stop()
+        for pipeline in self.pipelines.values():
+            await pipeline.aclose()
+        await self._schema_topic.stop()
+        if self._session is not None:
+            await self._session.close()
+        await self._http.stop()
+
+    async def crashed(self) -> BaseException | None:
+        """Return once Faust has stopped by itself, with its reason."""
+        await self._faust.wait_until_stopped()
+        reason: BaseException | None = self._faust.crash_reason
+        return reason
+
+    # Wiring.
+
+    def _open_registry(self) -> SchemaSource:
+        if self.settings.registry_url:
+            self._session = aiohttp.ClientSession()
+            return RegistryClient(self._session, self.settings.registry_url)
+        return self._schema_topic.registry()
+
+    def _opener(self, table: str) -> Callable[[Path], Store]:
+        if table != LEDGER:
+            return lambda path: KeyStore(self._engine, path)
+        return lambda path: LedgerStore(
+            self._engine,
+            path,
+            window_s=self.settings.ledger_window_s,
+            max_entries=self.settings.ledger_max_entries,
+            on_shortened=self._shortened,
+        )
+
+    def _shortened(self, entries: int) -> None:
+        log.warning("ledger.shortened", forgotten=entries)
+        self.metrics.count("penstock_ledger_shortened_total", entries)
+
+    def _faust_app(self) -> EdgeApp:
+        s = self.settings
+        return EdgeApp(
+            s.group,
+            edge=self,
+            broker=[URL(f"kafka://{host}") for host in self.bootstrap.split(",")],
+            store="rocksdb://",
+            datadir=str(s.state_dir / f"{s.group}-faust"),
+            autodiscover=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            topic_partitions=s.partitions,
+            table_standby_replicas=0,
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=s.instance or None,
+            broker_session_timeout=s.session_timeout_s,
+            broker_heartbeat_interval=s.session_timeout_s / HEARTBEATS,
+            broker_request_timeout=max(s.session_timeout_s, 30.0),
+            broker_rebalance_timeout=60.0,
+            broker_max_poll_interval=FOREVER_S,
+            broker_max_poll_records=POLL_RECORDS,
+            stream_buffer_maxsize=STREAM_BUFFER,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+
+    def _declare_tables(self) -> None:
+        for table in TABLES:
+            self._faust.Table(
+                table,
+                key_type=bytes,
+                value_type=bytes,
+                partitions=self.settings.partitions,
+            )
+
+    async def _agent(self, pipeline: Pipeline) -> PipelineAgent:
+        topics = self.topics[pipeline.name]
+        namespace = namespace_of(self.settings.prefix, pipeline.name)
+        schemas = {
+            topics.requests: pipeline.request_schema(namespace),
+            topics.stages: pipeline.stage_result_schema(namespace),
+            topics.results: pipeline.result_schema(namespace),
+        }
+        parsed = {}
+        for topic, schema in schemas.items():
+            subject = f"{topic}-value"
+            ref = await self._registry.register(subject, schema)
+            parsed[topic] = ParsedSchema.of(schema, subject=subject, ref=ref)
+            self._finder.add(parsed[topic])
+        serde = Serde(
+            pipeline=pipeline.name,
+            topics=topics,
+            find=self._finder.find,
+            stage_schema=parsed[topics.stages],
+            result_schema=parsed[topics.results],
+            limit_bytes=self.settings.max_message_bytes,
+        )
+        parts = Parts(
+            pipeline=pipeline,
+            serde=serde,
+            clock=self._clock,
+            metrics=self.metrics,
+            group=self.settings.group,
+            limit_bytes=self.settings.max_message_bytes - ENVELOPE_BYTES,
+        )
+        return PipelineAgent(parts, self.settings, self._finder)
+
+    # Watching.
+
+    async def _govern(self) -> None:
+        """Apply backpressure, and measure how late this loop is."""
+        while True:
+            before_s = self._clock.monotonic_s()
+            await asyncio.sleep(GOVERN_S)
+            late_s = self._clock.monotonic_s() - before_s - GOVERN_S
+            self.metrics.gauge("penstock_loop_lag_seconds", max(0.0, late_s))
+            with contextlib.suppress(Exception):  # no assignment yet, or none left
+                self._backpressure.apply(cast("EdgeConsumer", self._faust.consumer))
+
+    def _measure(self) -> None:
+        gauge = self.metrics.gauge
+        held = snapshot(self.tasks)
+        for each in held:
+            at = str(each.partition)
+            gauge("penstock_task_running", each.running, partition=at)
+            gauge("penstock_task_waiting", each.waiting, partition=at)
+            gauge("penstock_task_waiting_bytes", each.waiting_bytes, partition=at)
+            gauge("penstock_task_unsettled", each.unsettled, partition=at)
+        gauge("penstock_tasks_live", sum(each.state == "live" for each in held))
+        gauge("penstock_paused_partitions", len(self._backpressure.paused))
+        for part, size in self._engine.usage_bytes().items():
+            gauge("penstock_rocksdb_bytes", size, part=part)
+
+    def _rejoin(self) -> None:
+        self.metrics.count("penstock_tasks_dead_total")
+        self._faust.rejoin()
+
+
+def register(app: EdgeApp, agent: PipelineAgent, tasks: Tasks, partitions: int) -> Any:
+    """Declare the Faust agent of one pipeline on *app*."""
+    topic = app.topic(
+        agent.topics.requests,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        partitions=partitions,
+        allow_empty=True,
+    )
+
+    async def requests(stream: Any) -> None:
+        async for event in stream.events():
+            message = event.message
+            record = Record(
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                key=message.key,
+                value=message.value,
+                headers=message.headers or (),
+                timestamp_ms=round(message.timestamp * 1_000),
+            )
+            tasks.submit(agent, record)
+
+    return app.agent(topic, name=agent.pipeline.name)(requests)
+
+
+def shape_of(settings: Settings, pipelines: Mapping[str, Pipeline]) -> str:
+    """Return the fingerprint of the app's set of pipelines and tables.
+
+    Faust co-partitions by who subscribes to what: members of a group that know
+    different sets could each be given the same task.
+    """
+    parts = [str(settings.partitions), *sorted(pipelines), *TABLES]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,403 @@
+"""The committer: gathers the settlements of a task and makes them true.
+
+One transaction at a time, every few tens of milliseconds. States:
+
+    IDLE ──settle──▶ GATHERING ──interval──▶ COMMITTING ──Committed──▶ IDLE
+                                                 │
+                       NotCommitted or InDoubt   │   Fenced
+                     ┌───────────────────────────┴──────────────▶ DEAD
+                     ▼
+                  DOUBT ── new producer, position record read ──▶ committed | again
+                     └──────── another token: replaced ─────────▶ DEAD
+
+What holds: a settlement is never dropped while the task lives; it is sent again only
+when it is surely not in; a store is written only after its transaction is in. DEAD is
+final, and publishes nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.position import KEY as POSITION_KEY
+from agents.position import Position, SourceTracker
+from agents.restore import changelog
+from agents.tables import TASKS, Change, Store, StoreMark
+from agents.transactions import (
+    Committed,
+    Fenced,
+    InDoubt,
+    NotCommitted,
+    Outcome,
+    Outgoing,
+    Transactor,
+)
+from streams.clock import Clock
+from streams.settlement import Settlement, Write
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A settlement on its way, and what to settle instead if it is refused."""
+
+    settlement: Settlement
+    instead: Callable[[str], Settlement | None]
+    """Given the broker's reason: what a caller gets for a record that Kafka will
+    never take. None: nothing can be smaller, hold the task."""
+
+
+class Watcher(Protocol):
+    """What the committer tells about each transaction."""
+
+    def committed(self, settlements: int, records: int, seconds: float) -> None: ...
+
+    def doubted(self, outcome: str) -> None: ...
+
+    def held(self, *, held: bool) -> None: ...
+
+
+class ReplacedError(Exception):
+    """Another worker owns this partition now: publish nothing more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What one transaction makes true, fixed before its first try."""
+
+    settlements: tuple[Settlement, ...]
+    writes: tuple[Write, ...]
+    """The last write of each key."""
+    finished: Mapping[str, frozenset[int]]
+    """Source offsets that it answers, by topic."""
+    position: Position
+
+
+@dataclass(slots=True)
+class Overlay:
+    """Writes that are settled and not yet committed; reads see them first."""
+
+    writes: dict[tuple[str, bytes], Write] = field(default_factory=dict)
+
+    def add(self, writes: Iterable[Write]) -> None:
+        """Let readers see *writes*."""
+        for write in writes:
+            self.writes[write.table, write.key] = write
+
+    def discard(self, writes: Iterable[Write]) -> None:
+        """Forget those of *writes* that no later one has replaced."""
+        for write in writes:
+            if self.writes.get((write.table, write.key)) is write:
+                del self.writes[write.table, write.key]
+
+
+class Committer:
+    """Group commit for one task."""
+
+    def __init__(  # noqa: PLR0913 - the composition root wires it, once
+        self,
+        *,
+        partition: int,
+        group: str,
+        shape: str,
+        transactor: Transactor,
+        stores: Mapping[str, Store],
+        trackers: Mapping[str, SourceTracker],
+        overlay: Overlay,
+        clock: Clock,
+        watcher: Watcher,
+        interval_s: float,
+        still_mine: Callable[[], bool],
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.partition = partition
+        self._group = group
+        self._shape = shape
+        self._transactor = transactor
+        self._stores = stores
+        self._trackers = trackers
+        self._overlay = overlay
+        self._clock = clock
+        self._watcher = watcher
+        self._interval_s = interval_s
+        self._still_mine = still_mine
+        self._catch_up = catch_up
+        self._pending: list[Pending] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._abandoned = False
+        self._token = ""
+        self._number = 0
+        self.last_progress_s = clock.monotonic_s()
+
+    @property
+    def backlog(self) -> int:
+        """Settlements that wait for their transaction."""
+        return len(self._pending)
+
+    def settle(self, pending: Pending) -> None:
+        """Take a settlement; it is true once its transaction is in."""
+        self._overlay.add(pending.settlement.writes)
+        self._pending.append(pending)
+        self._wake.set()
+
+    async def claim(self, token: str) -> None:
+        """Write *token* in a first transaction of its own: the partition is ours.
+
+        Raises:
+            ReplacedError: somebody else claimed it meanwhile.
+            KafkaError: the broker did not take it; claim again.
+        """
+        self._token, self._number = token, 0
+        group = self._group_of(())
+        match await self._attempt(group):
+            case Committed() as done:
+                self._apply(done, group)
+            case Fenced() as outcome:
+                raise ReplacedError from outcome.error
+            case NotCommitted() | InDoubt() as outcome:
+                raise ClaimError from outcome.error
+
+    async def work(self) -> None:
+        """Commit until :meth:`close`, or until the partition is somebody else's.
+
+        Raises:
+            ReplacedError: nothing may be published for this partition any more.
+            DiskFullError: a store could not be written; its changelog has it all.
+        """
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._closing and self._interval_s:
+                await asyncio.sleep(self._interval_s)
+            await self.flush()
+            if self._closing:
+                return
+
+    async def flush(self) -> None:
+        """Commit everything that is pending now."""
+        batch, self._pending = self._pending, []
+        if batch:
+            await self._commit(batch)
+
+    def close(self, *, abandon: bool = False) -> None:
+        """Let :meth:`work` end, after what is pending; with *abandon*, without it."""
+        if abandon:
+            self._pending.clear()
+            self._abandoned = True
+        self._closing = True
+        self._wake.set()
+
+    async def _commit(self, batch: Sequence[Pending]) -> None:
+        backoff = Backoff()
+        while True:
+            self._number += 1
+            began_s = self._clock.monotonic_s()
+            group = self._group_of([pending.settlement for pending in batch])
+            outcome = await self._attempt(group)
+            match outcome:
+                case Committed():
+                    self._apply(outcome, group)
+                    self._report(group, began_s)
+                    return
+                case Fenced():
+                    raise ReplacedError from outcome.error
+                case NotCommitted() | InDoubt():
+                    if await self._resolve(outcome, group):
+                        return
+            if isinstance(outcome, NotCommitted) and outcome.records_fault:
+                await self._isolate(batch, outcome)
+                return
+            # Not the record's fault (a topic is missing, a permission was lost, the
+            # broker is away): nothing is skipped, the task holds until it is mended.
+            self._watcher.held(held=True)
+            await self._wait(backoff)
+
+    async def _isolate(self, batch: Sequence[Pending], outcome: NotCommitted) -> None:
+        """Settle one at a time, so that only the culprit gets its error."""
+        if len(batch) > 1:
+            for pending in batch:
+                await self._commit([pending])
+            return
+        [culprit] = batch
+        reason = f"{outcome.topic}: {outcome.error}"
+        instead = culprit.instead(reason)
+        log.warning("settlement.refused", partition=self.partition, reason=reason)
+        if instead is None:
+            self._watcher.held(held=True)
+            await asyncio.sleep(Backoff.LONGEST_S)
+            instead = culprit.settlement
+        self._overlay.discard(culprit.settlement.writes)
+        self._overlay.add(instead.writes)
+        await self._commit([Pending(settlement=instead, instead=lambda _reason: None)])
+
+    async def _wait(self, backoff: "Backoff") -> None:
+        """Wait before the next try, unless nobody wants one any more."""
+        if not self._abandoned:
+            await asyncio.sleep(backoff.next_s())
+        if self._abandoned:
+            raise ReplacedError
+
+    def _group_of(self, settlements: Sequence[Settlement]) -> Group:
+        finished = finished_offsets(settlements)
+        last = {(w.table, w.key): w for s in settlements for w in s.writes}
+        return Group(
+            settlements=tuple(settlements),
+            writes=tuple(last.values()),
+            finished=finished,
+            position=Position(
+                token=self._token,
+                number=self._number,
+                shape=self._shape,
+                sources={
+                    topic: tracker.position(finished.get(topic, frozenset()))
+                    for topic, tracker in self._trackers.items()
+                },
+            ),
+        )
+
+    async def _attempt(self, group: Group) -> Outcome:
+        # Group offsets only for topics that advance; the record has them all.
+        offsets = {
+            TopicPartition(topic, self.partition): group.position.sources[topic].next
+            for topic in group.finished
+        }
+        return await self._transactor.commit(self._records(group), offsets)
+
+    def _records(self, group: Group) -> list[Outgoing]:
+        records = [
+            Outgoing(
+                topic=record.topic,
+                partition=(
+                    self.partition if record.partition is None else record.partition
+                ),
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+                timestamp_ms=record.timestamp_ms,
+            )
+            for settlement in group.settlements
+            for record in settlement.records
+        ]
+        records += [self._change(w.table, w.key, w.value) for w in group.writes]
+        records.append(self._change(TASKS, POSITION_KEY, group.position.pack()))
+        return records
+
+    def _change(self, table: str, key: bytes, value: bytes | None) -> Outgoing:
+        topic = changelog(self._group, table)
+        return Outgoing(topic=topic, partition=self.partition, key=key, value=value)
+
+    def _apply(self, done: Committed, group: Group) -> None:
+        """Write what the transaction made true, then let the overlay go."""
+        changes: dict[str, list[Change]] = {table: [] for table in self._stores}
+        for write in group.writes:
+            changes[write.table].append((write.key, write.value))
+        changes[TASKS].append((POSITION_KEY, group.position.pack()))
+        for table, store in self._stores.items():
+            tp = TopicPartition(changelog(self._group, table), self.partition)
+            if tp in done.next_offsets:
+                mark = self._mark(store, done.next_offsets[tp])
+                store.apply(changes[table], mark)
+        self._finish(group)
+
+    def _mark(self, store: Store, following: int) -> StoreMark:
+        return StoreMark(
+            next=following,
+            seen_ms=self._clock.now_ms(),
+            changelog_id=store.mark.changelog_id,
+        )
+
+    def _finish(self, group: Group) -> None:
+        for topic, offsets in group.finished.items():
+            self._trackers[topic].finish(offsets)
+        for settlement in group.settlements:
+            self._overlay.discard(settlement.writes)
+
+    def _report(self, group: Group, began_s: float) -> None:
+        self.last_progress_s = self._clock.monotonic_s()
+        records = sum(len(settlement.records) for settlement in group.settlements)
+        seconds = self.last_progress_s - began_s
+        self._watcher.committed(len(group.settlements), records, seconds)
+        self._watcher.held(held=False)
+
+    async def _resolve(self, outcome: NotCommitted | InDoubt, group: Group) -> bool:
+        """Find out whether the doubtful transaction is in; True if it is.
+
+        Raises:
+            ReplacedError: the group, or the token in the record, says so.
+        """
+        doubt = isinstance(outcome, InDoubt)
+        log.warning(
+            "commit.in_doubt" if doubt else "commit.failed",
+            partition=self.partition,
+            number=self._number,
+            error=repr(outcome.error),
+        )
+        position = await self._read_position()
+        if position.token != self._token:
+            self._watcher.doubted("replaced")
+            raise ReplacedError from outcome.error
+        is_in = position.number == self._number
+        if doubt:
+            self._watcher.doubted("committed" if is_in else "not_committed")
+        if is_in:
+            # The stores have it already: catching up read it from the changelogs.
+            self._finish(group)
+            self.last_progress_s = self._clock.monotonic_s()
+        return is_in
+
+    async def _read_position(self) -> Position:
+        """Return the position record, once no older transaction can change it."""
+        backoff = Backoff()
+        while True:
+            if not self._still_mine():
+                self._watcher.doubted("replaced")
+                raise ReplacedError
+            try:
+                await self._transactor.renew()
+                await self._catch_up()
+                break
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning(
+                    "commit.broker_away", partition=self.partition, error=repr(error)
+                )
+                await self._wait(backoff)
+        stored = self._stores[TASKS].get(POSITION_KEY)
+        if stored is None:
+            raise ReplacedError
+        return Position.unpack(stored)
+
+
+class ClaimError(Exception):
+    """The first transaction of an owner did not go through."""
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits between tries that are nobody's fault: longer each time, capped."""
+
+    LONGEST_S = 5.0
+    _next_s: float = 0.1
+
+    def next_s(self) -> float:
+        """Return how long to wait now, in seconds."""
+        now_s, self._next_s = self._next_s, min(self._next_s * 2, self.LONGEST_S)
+        return now_s
+
+
+def finished_offsets(
+    settlements: Iterable[Settlement],
+) -> dict[str, frozenset[int]]:
+    """Return the source offsets that *settlements* answer, by topic."""
+    by_topic: dict[str, set[int]] = {}
+    for settlement in settlements:
+        source = settlement.source
+        if source is not None:
+            by_topic.setdefault(source.topic, set()).add(source.offset)
+    return {topic: frozenset(offsets) for topic, offsets in by_topic.items()}

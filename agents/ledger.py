@@ -1,0 +1,162 @@
+"""The ledger: which request ids are answered, remembered for a window of time.
+
+Entries live in one column family per hour. An hour that leaves the window is dropped
+whole: no tombstones, no scans. A look-up asks the hours from the newest to the
+oldest; bloom filters make an hour that does not know a key nearly free.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import rocksdict
+
+from agents.tables import (
+    Change,
+    Engine,
+    StoreMark,
+    open_files,
+    put_mark,
+    read_mark,
+    write,
+)
+
+HOUR_MS: Final = 3_600_000
+_META: Final = "meta"
+_SEGMENT: Final = "hour-"
+_ENTRY: Final = struct.Struct(">BQiQ")
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """Where and when a request id was answered."""
+
+    at_ms: int
+    topic: str
+    partition: int
+    offset: int
+
+    def pack(self) -> bytes:
+        """Return the stored form."""
+        head = _ENTRY.pack(_FORMAT, self.at_ms, self.partition, self.offset)
+        return head + self.topic.encode()
+
+    @classmethod
+    def unpack(cls, stored: bytes) -> "LedgerEntry":
+        """Read the stored form back."""
+        _, at_ms, partition, offset = _ENTRY.unpack_from(stored)
+        topic = stored[_ENTRY.size :].decode()
+        return cls(at_ms=at_ms, topic=topic, partition=partition, offset=offset)
+
+
+def ledger_key(pipeline: str, home: str, request_id: str, replay: int) -> bytes:
+    """Return the key of one execution; a zero byte is in none of its parts."""
+    return f"{pipeline}\0{home}\0{request_id}\0{replay}".encode()
+
+
+class LedgerStore:
+    """The ledger's store: a segment per hour, dropped whole when it expires."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        path: Path,
+        *,
+        window_s: float,
+        max_entries: int,
+        on_shortened: Callable[[int], None],
+    ) -> None:
+        """Open *path*, or make it.
+
+        *on_shortened* is told how many entries were forgotten before their time,
+        because there were more than *max_entries*.
+
+        Raises:
+            CorruptStoreError: RocksDB refuses the files.
+            NewerStoreError: a newer penstock wrote them.
+        """
+        self._path = path
+        self._engine = engine
+        self._window_ms = round(window_s * 1_000)
+        self._max_entries = max_entries
+        self._on_shortened = on_shortened
+        self._db, families = open_files(engine, path, {_META})
+        self._meta = families.pop(_META)
+        self._meta_handle = self._db.get_column_family_handle(_META)
+        self._mark = read_mark(self._meta, path)
+        self._segments = {
+            int(name.removeprefix(_SEGMENT)): family
+            for name, family in families.items()
+        }
+        # An estimate is enough: the bound protects the disk, not a promise.
+        self._counts = {
+            hour: family.property_int_value("rocksdb.estimate-num-keys") or 0
+            for hour, family in self._segments.items()
+        }
+
+    @property
+    def mark(self) -> StoreMark:
+        return self._mark
+
+    def get(self, key: bytes) -> bytes | None:
+        for hour in sorted(self._segments, reverse=True):
+            value: bytes | None = self._segments[hour].get(key)
+            if value is not None:
+                return value
+        return None
+
+    def scan(self) -> Iterator[tuple[bytes, bytes]]:
+        for hour in sorted(self._segments):
+            yield from self._segments[hour].items()
+
+    def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
+        oldest = self._oldest_hour(mark.seen_ms)
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                continue  # the ledger forgets by the hour, never by the key
+            hour = LedgerEntry.unpack(value).at_ms // HOUR_MS
+            if hour < oldest:
+                continue  # restored from a changelog that keeps a little longer
+            self._segment(hour)
+            handle = self._db.get_column_family_handle(f"{_SEGMENT}{hour}")
+            batch.put(key, value, handle)
+            self._counts[hour] += 1
+        put_mark(batch, mark, self._meta_handle)
+        write(self._db, batch, self._path)
+        self._mark = mark
+        self._expire(oldest)
+
+    def close(self) -> None:
+        # Handles first: a family that outlives its database keeps the files locked.
+        self._segments.clear()
+        del self._meta, self._meta_handle
+        self._db.close()
+
+    def _oldest_hour(self, now_ms: int) -> int:
+        return (now_ms - self._window_ms) // HOUR_MS
+
+    def _segment(self, hour: int) -> Any:
+        if hour not in self._segments:
+            name = f"{_SEGMENT}{hour}"
+            self._segments[hour] = self._db.create_column_family(
+                name, self._engine.options()
+            )
+            self._counts[hour] = 0
+        return self._segments[hour]
+
+    def _expire(self, oldest: int) -> None:
+        for hour in [hour for hour in self._segments if hour < oldest]:
+            self._drop(hour)
+        while len(self._segments) > 1 and sum(self._counts.values()) > (
+            self._max_entries
+        ):
+            self._on_shortened(self._drop(min(self._segments)))
+
+    def _drop(self, hour: int) -> int:
+        del self._segments[hour]
+        self._db.drop_column_family(f"{_SEGMENT}{hour}")
+        return self._counts.pop(hour)

@@ -1,0 +1,311 @@
+"""Restore: bring stores up to their changelogs before anybody reads them.
+
+A private ``read_committed`` consumer reads each changelog from where its store left
+off to the end that it had at the start, and writes batch-wise. It is not Faust's
+recovery: that one reads record by record, and trusts stores that it should not.
+
+A store is wiped and rebuilt, loudly, when it cannot be trusted: it is ahead of its
+changelog, it was filled from another changelog, it was not seen for so long that
+compaction may have removed the tombstones it missed, or RocksDB refuses its files.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.failures import EdgeError
+from agents.tables import (
+    CHANGELOG_ID,
+    LEDGER,
+    Change,
+    CorruptStoreError,
+    Store,
+    StoreMark,
+    wipe,
+)
+from streams.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+DELETE_RETENTION_MS: Final = 7 * 24 * 3_600_000
+"""`delete.retention.ms` of every changelog: how long compaction keeps tombstones."""
+
+STALE_MS: Final = DELETE_RETENTION_MS // 2
+"""A store unseen for longer may hold keys whose tombstones are compacted away."""
+
+POLL_RECORDS: Final = 20_000
+FETCH_BYTES: Final = 4 << 20
+
+StoreKey = tuple[str, int]
+"""Table and partition."""
+
+
+class ChangelogError(EdgeError):
+    """A changelog cannot be what its stores were filled from."""
+
+    code = "state.changelog"
+
+
+class ChangelogTrimmedError(ChangelogError):
+    """Records that nobody compacted are gone from the beginning of a changelog."""
+
+    def __init__(self, topic: str, partition: int, begin: int) -> None:
+        super().__init__(
+            f"{topic}[{partition}] begins at offset {begin}: state before it is lost. "
+            "Restore the topic, or go on without it: PENSTOCK_ACCEPT_LOSS=true"
+        )
+
+
+class ChangelogUnmarkedError(ChangelogError):
+    """A changelog has no identity record."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        super().__init__(
+            f"{topic}[{partition}] has no identity record: run `penstock topics apply`"
+        )
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The stores of a worker, by table and partition; it opens, rebuilds, closes."""
+
+    folder: Path
+    openers: Mapping[str, Callable[[Path], Store]]
+    """How to open each table's stores."""
+    stores: dict[StoreKey, Store] = field(default_factory=dict)
+
+    def open(self, table: str, partition: int) -> Store:
+        """Return the store, opened; one that RocksDB refuses is rebuilt."""
+        key = (table, partition)
+        if key not in self.stores:
+            try:
+                self.stores[key] = self._open(table, partition)
+            except CorruptStoreError as error:
+                log.warning("store.corrupt", path=str(error.path), reason=str(error))
+                wipe(error.path)
+                self.stores[key] = self._open(table, partition)
+        return self.stores[key]
+
+    def rebuild(self, table: str, partition: int, reason: str) -> Store:
+        """Replace a store by an empty one, loudly."""
+        self.close(table, partition)
+        path = self._path(table, partition)
+        log.warning("store.wiped", path=str(path), reason=reason)
+        wipe(path)
+        return self.open(table, partition)
+
+    def close(self, table: str, partition: int) -> None:
+        """Close the store, if it is open."""
+        store = self.stores.pop((table, partition), None)
+        if store is not None:
+            store.close()
+
+    def close_partition(self, partition: int) -> None:
+        """Close the stores of every table for *partition*."""
+        for table in self.openers:
+            self.close(table, partition)
+
+    def _open(self, table: str, partition: int) -> Store:
+        return self.openers[table](self._path(table, partition))
+
+    def _path(self, table: str, partition: int) -> Path:
+        return self.folder / table / str(partition)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What a restore did."""
+
+    records: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One changelog partition on its way into its store."""
+
+    table: str
+    store: Store
+    end: int
+    changelog_id: bytes
+
+
+class Restorer:
+    """Reads changelogs into stores."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        shelf: Shelf,
+        clock: Clock,
+        *,
+        accept_loss: bool,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._group = group
+        self._shelf = shelf
+        self._clock = clock
+        self._accept_loss = accept_loss
+
+    async def restore(self, partitions: Iterable[int]) -> Restored:
+        """Open the stores of *partitions* and bring them up to their changelogs.
+
+        Raises:
+            ChangelogError: a changelog lost records, or has no identity.
+            NewerStoreError: a newer penstock wrote a store.
+            KafkaError: the broker cannot be reached.
+        """
+        began_s = self._clock.monotonic_s()
+        wanted = {
+            TopicPartition(changelog(self._group, table), p): (table, p)
+            for table in self._shelf.openers
+            for p in partitions
+        }
+        if not wanted:
+            return Restored(records=0, seconds=0.0)
+        for table, partition in wanted.values():
+            # RocksDB opens in tens of milliseconds: not on the loop.
+            await asyncio.to_thread(self._shelf.open, table, partition)
+        consumer = private_consumer(self._bootstrap)
+        await consumer.start()
+        try:
+            records = await self._read(consumer, wanted)
+        finally:
+            await consumer.stop()
+        return Restored(records=records, seconds=self._clock.monotonic_s() - began_s)
+
+    async def _read(
+        self, consumer: Any, wanted: Mapping[TopicPartition, StoreKey]
+    ) -> int:
+        tps = list(wanted)
+        consumer.assign(tps)
+        begins = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        ids = await _identities(consumer, tps, begins, ends)
+        readings: dict[TopicPartition, _Reading] = {}
+        for tp, (table, _) in wanted.items():
+            store = self._trusted(tp, table, begins[tp], ends[tp], ids.get(tp, b""))
+            consumer.seek(tp, max(store.mark.next, begins[tp]))
+            readings[tp] = _Reading(
+                table=table,
+                store=store,
+                end=ends[tp],
+                changelog_id=ids.get(tp) or store.mark.changelog_id,
+            )
+        return await self._drain(consumer, readings)
+
+    def _trusted(
+        self, tp: TopicPartition, table: str, begin: int, end: int, found: bytes
+    ) -> Store:
+        """Return the store of *tp*, emptied first if it cannot be trusted."""
+        store = self._shelf.stores[table, tp.partition]
+        lossy = table == LEDGER  # its old records expire by design
+        if begin > store.mark.next and not lossy and not self._accept_loss:
+            raise ChangelogTrimmedError(tp.topic, tp.partition, begin)
+        if not found and not begin:
+            raise ChangelogUnmarkedError(tp.topic, tp.partition)
+        reason = self._distrust(store.mark, begin, end, found, lossy=lossy)
+        if reason:
+            store = self._shelf.rebuild(table, tp.partition, reason)
+        return store
+
+    def _distrust(
+        self, mark: StoreMark, begin: int, end: int, found: bytes, *, lossy: bool
+    ) -> str:
+        if mark == StoreMark():
+            return ""
+        if found and mark.changelog_id and mark.changelog_id != found:
+            return "it was filled from another changelog"
+        if mark.next > end:
+            return f"it is at offset {mark.next}, its changelog ends at {end}"
+        if mark.next < begin and not lossy:
+            return f"it is at offset {mark.next}, its changelog begins at {begin}"
+        unseen_ms = self._clock.now_ms() - mark.seen_ms
+        if unseen_ms > STALE_MS and not lossy:
+            return f"it was not seen for {unseen_ms // 3_600_000} hours"
+        return ""
+
+    async def _drain(
+        self, consumer: Any, readings: Mapping[TopicPartition, _Reading]
+    ) -> int:
+        left = {tp for tp, r in readings.items() if r.store.mark.next < r.end}
+        for tp in readings.keys() - left:
+            consumer.pause(tp)
+            self._caught_up(readings[tp])
+        records = 0
+        while left:
+            fetched = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
+            for tp, batch in fetched.items():
+                records += len(batch)
+                self._apply(readings[tp], batch)
+            for tp in list(left):
+                if await consumer.position(tp) >= readings[tp].end:
+                    consumer.pause(tp)
+                    left.discard(tp)
+                    self._caught_up(readings[tp])
+        return records
+
+    def _apply(self, reading: _Reading, batch: Sequence[Any]) -> None:
+        changes: list[Change] = [
+            (r.key, r.value) for r in batch if r.key != CHANGELOG_ID
+        ]
+        reading.store.apply(changes, self._mark(reading, batch[-1].offset + 1))
+
+    def _caught_up(self, reading: _Reading) -> None:
+        reading.store.apply(
+            (), self._mark(reading, max(reading.end, reading.store.mark.next))
+        )
+
+    def _mark(self, reading: _Reading, following: int) -> StoreMark:
+        return StoreMark(
+            next=following,
+            seen_ms=self._clock.now_ms(),
+            changelog_id=reading.changelog_id,
+        )
+
+
+def changelog(group: str, table: str) -> str:
+    """Return the name of the changelog topic of *table*."""
+    return f"{group}-{table}-changelog"
+
+
+def private_consumer(bootstrap: str) -> AIOKafkaConsumer:
+    """Return a consumer of committed records that belongs to no group."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=100,
+    )
+
+
+async def _identities(
+    consumer: Any,
+    tps: Sequence[TopicPartition],
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, bytes]:
+    """Read the identity record, the first one of each changelog partition."""
+    for tp in tps:
+        consumer.seek(tp, begins[tp])
+    left = {tp for tp in tps if begins[tp] < ends[tp]}
+    found: dict[TopicPartition, bytes] = {}
+    while left:
+        fetched = await consumer.getmany(*left, timeout_ms=200, max_records=len(left))
+        for tp, batch in fetched.items():
+            left.discard(tp)
+            if batch[0].key == CHANGELOG_ID:
+                found[tp] = batch[0].value[1:]
+        for tp in list(left):
+            # Only markers of aborted transactions between here and the end.
+            if await consumer.position(tp) >= ends[tp]:
+                left.discard(tp)
+    return found

@@ -1,0 +1,251 @@
+"""Tables: their names, and the RocksDB stores that hold one partition of one each.
+
+A store is written after the transaction that made its writes true, never before: it
+may lag behind its changelog, and never leads. Every batch carries the changelog
+position behind it, so a restart reads the tail only.
+"""
+
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import rocksdict
+
+from agents.failures import EdgeError
+
+SESSIONS: Final = "sessions"
+LEDGER: Final = "ledger"
+JOURNAL: Final = "journal"
+TASKS: Final = "tasks"
+
+TABLES: Final = (SESSIONS, LEDGER, JOURNAL, TASKS)
+"""Every table of an app. Each has a changelog ``<group>-<table>-changelog``."""
+
+CHANGELOG_ID: Final = b"\0id"
+"""Key of the UUID record that `topics apply` writes into each changelog partition.
+No table key begins with a zero byte."""
+
+FORMAT: Final = 1
+"""Of the store's own layout. A store in a newer one stops the worker."""
+
+_META: Final = "meta"
+_WRITE_BUFFER_BYTES: Final = 8 << 20
+"""Per memtable; what all memtables together may take is a setting."""
+_OPEN_FILES: Final = 64
+"""Per store; 24 partitions with 4 tables each stay below 8,192 descriptors."""
+
+Change = tuple[bytes, bytes | None]
+"""Key and value of one table write; a value of None is a tombstone."""
+
+
+class CorruptStoreError(EdgeError):
+    """RocksDB refuses a store's files; its changelog can rebuild them."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
+class NewerStoreError(EdgeError):
+    """A newer version of penstock wrote this store; wiping it would hide that."""
+
+    code = "state.newer"
+
+    def __init__(self, path: Path, found: int) -> None:
+        super().__init__(
+            f"{path}: store format {found}, this version knows {FORMAT}; "
+            "run the newer version, or remove the folder to rebuild it"
+        )
+
+
+class DiskFullError(EdgeError):
+    """RocksDB cannot write; the worker stops before it commits more."""
+
+    code = "state.disk"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}; free disk space, then start again")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreMark:
+    """What a store knows about itself."""
+
+    next: int = 0
+    """The changelog offset from which it has to read on."""
+    seen_ms: int = 0
+    """Wall time of its last write or caught-up restore; 0 for a new store."""
+    changelog_id: bytes = b""
+    """Of the changelog that it was filled from; empty for a new store."""
+
+
+class Store(Protocol):
+    """One partition of one table, on this worker's disk."""
+
+    @property
+    def mark(self) -> StoreMark: ...
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the committed value of *key*."""
+        ...
+
+    def scan(self) -> Iterator[tuple[bytes, bytes]]:
+        """Return every key and value; meant for small tables and tools."""
+        ...
+
+    def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
+        """Write *changes* and *mark* in one batch."""
+        ...
+
+    def close(self) -> None:
+        """Close the files; the store may be opened again at once."""
+        ...
+
+
+class Engine:
+    """What all stores of a worker share: one block cache, one memtable budget."""
+
+    def __init__(self, *, cache_bytes: int, write_buffer_bytes: int) -> None:
+        self._cache = rocksdict.Cache(cache_bytes)
+        # allow_stall=False: a full budget flushes early, it never blocks the loop.
+        self._memtables = rocksdict.WriteBufferManager(write_buffer_bytes, False)  # noqa: FBT003
+
+    def options(self) -> rocksdict.Options:
+        """Return options for one store or column family."""
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)  # noqa: FBT003 - rocksdict's setters
+        options.create_missing_column_families(True)  # noqa: FBT003
+        options.set_max_open_files(_OPEN_FILES)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_write_buffer_manager(self._memtables)
+        options.set_keep_log_file_num(2)
+        # Small WAL segments: what a killed worker leaves behind is read at open.
+        options.set_max_total_wal_size(4 * _WRITE_BUFFER_BYTES)
+        blocks = rocksdict.BlockBasedOptions()
+        blocks.set_block_cache(self._cache)
+        blocks.set_cache_index_and_filter_blocks(True)
+        blocks.set_bloom_filter(10, False)  # noqa: FBT003
+        options.set_block_based_table_factory(blocks)
+        return options
+
+    def usage_bytes(self) -> Mapping[str, int]:
+        """Return what block cache and memtables hold now."""
+        return {
+            "cache": self._cache.get_usage(),
+            "memtables": self._memtables.get_usage(),
+        }
+
+
+class KeyStore:
+    """A plain store: the latest value of each key."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        """Open *path*, or make it.
+
+        Raises:
+            CorruptStoreError: RocksDB refuses the files.
+            NewerStoreError: a newer penstock wrote them.
+        """
+        self._path = path
+        self._db, families = open_files(engine, path, {_META})
+        self._meta = families[_META]
+        self._meta_handle = self._db.get_column_family_handle(_META)
+        self._mark = read_mark(self._meta, path)
+
+    @property
+    def mark(self) -> StoreMark:
+        return self._mark
+
+    def get(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def scan(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self._db.items()
+
+    def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        put_mark(batch, mark, self._meta_handle)
+        write(self._db, batch, self._path)
+        self._mark = mark
+
+    def close(self) -> None:
+        # Handles first: a family that outlives its database keeps the files locked.
+        del self._meta, self._meta_handle
+        self._db.close()
+
+
+def open_files(
+    engine: Engine, path: Path, wanted: set[str]
+) -> tuple[Any, dict[str, Any]]:
+    """Open a database with at least the column families *wanted*; return all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        known = set(rocksdict.Rdict.list_cf(str(path))) if path.exists() else set()
+    except Exception as error:  # rocksdict raises bare Exceptions
+        raise CorruptStoreError(path, str(error)) from error
+    names = sorted((known | wanted) - {"default"})
+    try:
+        db = rocksdict.Rdict(
+            str(path),
+            engine.options(),
+            column_families={name: engine.options() for name in names},
+        )
+    except Exception as error:
+        raise CorruptStoreError(path, str(error)) from error
+    return db, {name: db.get_column_family(name) for name in names}
+
+
+def write(db: Any, batch: Any, path: Path) -> None:
+    """Write *batch*.
+
+    Raises:
+        DiskFullError: the disk took it not. Nothing of it is in the store.
+    """
+    try:
+        db.write(batch)
+    except Exception as error:  # rocksdict raises bare Exceptions
+        raise DiskFullError(path, str(error)) from error
+
+
+_MARK: Final = struct.Struct(">BQQ")
+
+
+def put_mark(batch: Any, mark: StoreMark, family: Any) -> None:
+    """Add *mark* to *batch*."""
+    head = _MARK.pack(FORMAT, mark.next, mark.seen_ms)
+    batch.put(b"mark", head + mark.changelog_id, family)
+
+
+def read_mark(meta: Any, path: Path) -> StoreMark:
+    """Return the mark in the column family *meta*; a blank one in a new store.
+
+    Raises:
+        CorruptStoreError: it cannot be read.
+        NewerStoreError: a newer penstock wrote it.
+    """
+    stored: bytes | None = meta.get(b"mark")
+    if stored is None:
+        return StoreMark()
+    if len(stored) < _MARK.size:
+        raise CorruptStoreError(path, "the store's mark is cut short")
+    found, following, seen_ms = _MARK.unpack_from(stored)
+    if found > FORMAT:
+        raise NewerStoreError(path, found)
+    return StoreMark(next=following, seen_ms=seen_ms, changelog_id=stored[_MARK.size :])
+
+
+def wipe(path: Path) -> None:
+    """Remove a store's files; the changelog has everything."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+OpenStore = Callable[[Engine, Path], Store]

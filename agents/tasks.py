@@ -1,0 +1,504 @@
+"""Tasks: everything of one partition number on one worker.
+
+A task has the lanes of its keys, the stores of its tables, and one transactional
+producer. States, and what moves between them:
+
+    OPENING ──claimed (Tasks.assign)──▶ LIVE ──drain──▶ CLOSED
+                                         │
+                       ReplacedError, or a store that cannot be written
+                                         ▼
+                                        DEAD ──drop (Tasks.assign)──▶ CLOSED
+
+What holds: only a LIVE task takes records, and only it publishes. A DEAD task whose
+partition is still assigned to us asks for a rejoin of the group; its records wait at
+the broker, none is skipped. A rebalance leaves tasks of partitions that stay alone:
+their LM calls go on, and records that come again are skipped by their trackers.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.committer import (
+    Backoff,
+    ClaimError,
+    Committer,
+    Overlay,
+    Pending,
+    ReplacedError,
+    Watcher,
+)
+from agents.lanes import Lane, Lanes, Slots, Work
+from agents.position import KEY as POSITION_KEY
+from agents.position import MAX_SPAN, Position, SourceTracker
+from agents.record import Record
+from agents.restore import Restorer, Shelf
+from agents.sources import read_ends, start_of
+from agents.tables import JOURNAL, TABLES, TASKS, DiskFullError, Store
+from agents.transactions import Transactor
+from schemas.errors import UnknownSchemaError
+from streams.clock import Clock
+from streams.config import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class View(Protocol):
+    """What a run may ask its task for."""
+
+    @property
+    def partition(self) -> int: ...
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """Return a value: settled writes first, then what is committed."""
+        ...
+
+    def settle(self, pending: Pending) -> None:
+        """Hand over a settlement; the next transaction takes it."""
+        ...
+
+    def journalled(self, run: bytes) -> Mapping[bytes, bytes]:
+        """Return the journal entries that an earlier owner left for *run*."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A record that gets a run, when its lane's turn comes."""
+
+    key: str
+    slots: Slots
+    size_bytes: int
+    execute: "Callable[[View], Any]"
+    """Returns a coroutine for the final :class:`Pending`; it never raises."""
+
+
+class Handler(Protocol):
+    """What a task needs from the agent of a pipeline."""
+
+    def admit(self, record: Record) -> Admitted | Pending:
+        """Say what follows from *record*: a run, or a settlement at once.
+
+        Raises:
+            UnknownSchemaError: its schema is not known; :meth:`learn` it first.
+        """
+        ...
+
+    async def learn(self, error: UnknownSchemaError) -> None:
+        """Wait until the schema is known, or surely not there. Does not raise."""
+        ...
+
+
+class State(Enum):
+    """Where a task stands; see the top of this file."""
+
+    OPENING = "opening"
+    LIVE = "live"
+    DEAD = "dead"
+    CLOSED = "closed"
+
+
+class Task:
+    """Everything of one partition number on this worker."""
+
+    def __init__(  # noqa: PLR0913 - Tasks makes it, nobody else
+        self,
+        partition: int,
+        *,
+        stores: Mapping[str, Store],
+        trackers: dict[str, SourceTracker],
+        committer: Committer,
+        overlay: Overlay,
+        on_dead: Callable[["Task", BaseException], None],
+    ) -> None:
+        self.partition = partition
+        self.state = State.OPENING
+        self.trackers = trackers
+        self.lanes = Lanes(run=self._start)
+        self.committer = committer
+        self._stores = stores
+        self._overlay = overlay
+        self._on_dead = on_dead
+        self._running: set[asyncio.Task[None]] = set()
+        self._held: deque[tuple[Handler, Record]] = deque()
+        self._learning: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[None] | None = None
+        self._journal = _runs(stores[JOURNAL].scan())
+
+    @property
+    def running(self) -> int:
+        """Runs in flight."""
+        return len(self._running)
+
+    @property
+    def span(self) -> int:
+        """Widest distance between an unfinished record and the newest."""
+        return max((t.span for t in self.trackers.values()), default=0)
+
+    def go(self) -> None:
+        """Begin to take records; the partition was claimed."""
+        self.state = State.LIVE
+        self._working = asyncio.create_task(self._work())
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        write = self._overlay.writes.get((table, key))
+        return self._stores[table].get(key) if write is None else write.value
+
+    def settle(self, pending: Pending) -> None:
+        if self.state is State.LIVE:
+            self.committer.settle(pending)
+
+    def journalled(self, run: bytes) -> Mapping[bytes, bytes]:
+        return self._journal.pop(run, {}) if self._journal else {}
+
+    def submit(self, handler: Handler, record: Record) -> None:
+        """Take a record; one that is finished, or not ours to take, is skipped."""
+        if self.state is not State.LIVE:
+            return
+        if not self.trackers[record.topic].deliver(record.offset):
+            return
+        if self._held:
+            self._held.append((handler, record))
+        else:
+            self._admit(handler, record)
+
+    def _admit(self, handler: Handler, record: Record) -> None:
+        try:
+            decision = handler.admit(record)
+        except UnknownSchemaError as error:
+            self._held.append((handler, record))
+            self._learning = asyncio.create_task(self._learn(handler, error))
+            return
+        self._take(decision)
+
+    def _take(self, decision: Admitted | Pending) -> None:
+        if isinstance(decision, Pending):
+            self.settle(decision)
+        else:
+            self.lanes.submit(decision.key, decision)
+
+    async def _learn(self, handler: Handler, error: UnknownSchemaError) -> None:
+        """Let the records behind an unknown schema wait for it, in their order."""
+        await handler.learn(error)
+        while self._held:
+            handler, record = self._held[0]
+            try:
+                self._take(handler.admit(record))
+            except UnknownSchemaError as unknown:
+                await handler.learn(unknown)
+                continue
+            self._held.popleft()
+
+    def _start(self, lane: Lane, work: Work) -> None:
+        run = asyncio.create_task(self._run(lane, work))
+        self._running.add(run)
+        run.add_done_callback(self._running.discard)
+
+    async def _run(self, lane: Lane, work: Any) -> None:
+        try:
+            # Settled before the lane goes on: its next record must see the writes.
+            self.settle(await work.execute(self))
+        finally:
+            self.lanes.done(lane)
+
+    async def _work(self) -> None:
+        try:
+            await self.committer.work()
+        except (ReplacedError, DiskFullError) as error:
+            self._die(error)
+        except Exception as error:
+            log.exception("task.committer_failed", partition=self.partition)
+            self._die(error)
+
+    def _die(self, error: BaseException) -> None:
+        log.warning(
+            "task.dead", partition=self.partition, error=repr(error.__cause__ or error)
+        )
+        self.state = State.DEAD
+        self._stop_work()
+        self._on_dead(self, error)
+
+    def _stop_work(self) -> None:
+        self.lanes.close()
+        self._held.clear()
+        for run in self._running:
+            run.cancel()
+        if self._learning is not None:
+            self._learning.cancel()
+
+    async def drain(self, budget_s: float) -> None:
+        """Finish what runs, within *budget_s*; commit it; publish nothing more."""
+        self.lanes.close()
+        self._held.clear()
+        if self._running:
+            await asyncio.wait(self._running, timeout=budget_s)
+        self._stop_work()
+        await self._ended(self._running)
+        self.committer.close()
+        await self._close()
+
+    async def drop(self) -> None:
+        """Stop at once: the partition is somebody else's."""
+        self.state = State.DEAD
+        self._stop_work()
+        await self._ended(self._running)
+        self.committer.close(abandon=True)
+        await self._close()
+
+    async def _close(self) -> None:
+        # Never cancelled inside a transaction: it ends by itself, within its timers.
+        if self._working is not None:
+            await asyncio.wait([self._working])
+        self.state = State.CLOSED
+
+    async def _ended(self, runs: Iterable[asyncio.Task[None]]) -> None:
+        runs = set(runs)
+        if runs:
+            await asyncio.wait(runs)
+
+
+class Tasks:
+    """The tasks of a worker; tells the edge where to read on, and what to pause."""
+
+    def __init__(  # noqa: PLR0913 - the composition root wires it, once
+        self,
+        settings: Settings,
+        *,
+        bootstrap: str,
+        shape: str,
+        topics: Iterable[str],
+        shelf: Shelf,
+        restorer: Restorer,
+        clock: Clock,
+        watcher: Watcher,
+        still_assigned: Callable[[int], bool],
+        rejoin: Callable[[], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.by_partition: dict[int, Task] = {}
+        self._settings = settings
+        self._bootstrap = bootstrap
+        self._shape = shape
+        self._topics = tuple(topics)
+        self._shelf = shelf
+        self._restorer = restorer
+        self._clock = clock
+        self._watcher = watcher
+        self._still_assigned = still_assigned
+        self._rejoin = rejoin
+        self._on_fatal = on_fatal
+        self._transactors: dict[int, Transactor] = {}
+        self._lock = asyncio.Lock()
+        self.draining = False
+
+    def submit(self, handler: Handler, record: Record) -> None:
+        """Hand *record* to its task; without a live one it waits at the broker."""
+        task = self.by_partition.get(record.partition)
+        if task is not None:
+            task.submit(handler, record)
+
+    def live(self, partition: int) -> bool:
+        """Say whether *partition* has a task that takes records."""
+        task = self.by_partition.get(partition)
+        return task is not None and task.state is State.LIVE
+
+    def resume_at(self) -> dict[TopicPartition, int]:
+        """Return where the consumer has to go on, for every live task."""
+        return {
+            TopicPartition(topic, partition): tracker.resume
+            for partition, task in self.by_partition.items()
+            if task.state is State.LIVE
+            for topic, tracker in task.trackers.items()
+        }
+
+    def full(self) -> set[int]:
+        """Return the partitions whose tasks have enough waiting for now."""
+        s = self._settings
+        return {
+            partition
+            for partition, task in self.by_partition.items()
+            if task.lanes.records >= s.max_waiting
+            or task.lanes.size_bytes >= s.max_waiting_bytes
+            or task.span >= MAX_SPAN
+        }
+
+    async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
+        """Have exactly the tasks of *partitions*, as long as this is *current*.
+
+        Tasks that stay are not touched. A broker that is away is waited for.
+        """
+        async with self._lock:
+            await self._drop(partitions)
+            fresh = sorted(partitions - self.by_partition.keys())
+            kept = sorted(self.by_partition)
+            backoff = Backoff()
+            while fresh and current():
+                try:
+                    await self._open(fresh)
+                    break
+                except (KafkaError, TimeoutError, OSError, ClaimError) as error:
+                    log.warning("tasks.open_failed", fresh=fresh, error=repr(error))
+                    await self._discard(fresh)
+                    await asyncio.sleep(backoff.next_s())
+                except ReplacedError:
+                    # A rival is alive; the group will tell us whose they are.
+                    await self._discard(fresh)
+                    await asyncio.sleep(backoff.next_s())
+            running = sum(self.by_partition[p].running for p in kept)
+            log.info("tasks.assigned", kept=kept, fresh=fresh, running=running)
+
+    async def drain(self) -> None:
+        """Finish, commit and close every task, within the drain budget."""
+        self.draining = True
+        async with self._lock:
+            budget_s = self._settings.drain_s
+            tasks = list(self.by_partition.values())
+            await asyncio.gather(*(task.drain(budget_s) for task in tasks))
+            await self._discard(list(self.by_partition))
+            log.info("tasks.drained", partitions=[task.partition for task in tasks])
+
+    async def _drop(self, partitions: set[int]) -> None:
+        gone = [
+            partition
+            for partition, task in self.by_partition.items()
+            if partition not in partitions or task.state is not State.LIVE
+        ]
+        await asyncio.gather(*(self.by_partition[p].drop() for p in gone))
+        await self._discard(gone)
+
+    async def _discard(self, partitions: Iterable[int]) -> None:
+        """Close producers and stores of *partitions*, which have no work left."""
+        gone = list(partitions)
+        transactors = [self._transactors.pop(p, None) for p in gone]
+        await asyncio.gather(*(t.close() for t in transactors if t is not None))
+        for partition in gone:
+            self.by_partition.pop(partition, None)
+            self._shelf.close_partition(partition)
+
+    async def _open(self, fresh: list[int]) -> None:
+        """Fence former owners, then restore, then read positions, then claim."""
+        for partition in fresh:
+            self._transactors[partition] = self._transactor(partition)
+        await asyncio.gather(*(self._transactors[p].renew() for p in fresh))
+        restored = await self._restorer.restore(fresh)
+        log.info(
+            "tasks.restored",
+            partitions=fresh,
+            records=restored.records,
+            seconds=round(restored.seconds, 3),
+        )
+        tps = [TopicPartition(t, p) for t in self._topics for p in fresh]
+        ends = await read_ends(self._bootstrap, self._settings.group, tps)
+        tasks = {}
+        for partition in fresh:
+            stored = self._shelf.stores[TASKS, partition].get(POSITION_KEY)
+            position = Position.unpack(stored) if stored else None
+            trackers = {
+                topic: SourceTracker(
+                    start_of(
+                        TopicPartition(topic, partition),
+                        position,
+                        ends,
+                        latest=self._settings.auto_offset_reset == "latest",
+                        accept_loss=self._settings.accept_loss,
+                    )
+                )
+                for topic in self._topics
+            }
+            tasks[partition] = self._task(partition, trackers)
+        token = secrets.token_hex(8)
+        await asyncio.gather(*(task.committer.claim(token) for task in tasks.values()))
+        for partition, task in tasks.items():
+            self.by_partition[partition] = task
+            task.go()
+
+    def _task(self, partition: int, trackers: dict[str, SourceTracker]) -> Task:
+        stores = {table: self._shelf.stores[table, partition] for table in TABLES}
+        overlay = Overlay()
+        committer = Committer(
+            partition=partition,
+            group=self._settings.group,
+            shape=self._shape,
+            transactor=self._transactors[partition],
+            stores=stores,
+            trackers=trackers,
+            overlay=overlay,
+            clock=self._clock,
+            watcher=self._watcher,
+            interval_s=self._settings.commit_interval_s,
+            still_mine=lambda: self._still_assigned(partition),
+            catch_up=lambda: self._catch_up(partition),
+        )
+        return Task(
+            partition,
+            stores=stores,
+            trackers=trackers,
+            committer=committer,
+            overlay=overlay,
+            on_dead=self._dead,
+        )
+
+    async def _catch_up(self, partition: int) -> None:
+        await self._restorer.restore([partition])
+
+    def _transactor(self, partition: int) -> Transactor:
+        return Transactor(
+            self._bootstrap,
+            f"{self._settings.group}-{partition}",
+            group=self._settings.group,
+            commit_timeout_s=self._settings.commit_timeout_s,
+            transaction_timeout_s=self._settings.transaction_timeout_s,
+        )
+
+    def _dead(self, task: Task, error: BaseException) -> None:
+        if not isinstance(error, ReplacedError):
+            self._on_fatal(error)
+        elif self._still_assigned(task.partition):
+            self._rejoin()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a task holds; a snapshot for metrics and health."""
+
+    partition: int
+    state: str
+    running: int
+    waiting: int
+    waiting_bytes: int
+    unsettled: int
+    progress_s: float = field(default=0.0)
+    """Monotonic time of the last commit."""
+
+
+def snapshot(tasks: Tasks) -> list[Held]:
+    """Return what every task holds now."""
+    return [
+        Held(
+            partition=partition,
+            state=task.state.value,
+            running=task.running,
+            waiting=task.lanes.records - task.running,
+            waiting_bytes=task.lanes.size_bytes,
+            unsettled=task.committer.backlog,
+            progress_s=task.committer.last_progress_s,
+        )
+        for partition, task in sorted(tasks.by_partition.items())
+    ]
+
+
+def _runs(entries: Iterable[tuple[bytes, bytes]]) -> dict[bytes, dict[bytes, bytes]]:
+    """Group journal entries by run; two zero bytes end the run in a key."""
+    runs: dict[bytes, dict[bytes, bytes]] = {}
+    for key, value in entries:
+        run, _, entry = key.rpartition(b"\0\0")
+        runs.setdefault(run, {})[entry] = value
+    return runs

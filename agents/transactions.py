@@ -1,0 +1,298 @@
+"""Transactions: one Kafka transaction per group of settlements, and its outcome.
+
+aiokafka's transactional producer is used batch-wise: a task's records all go to the
+task's own partition number, so one batch per topic replaces one future per record.
+
+An attempt ends in one of four ways, and the caller has to treat them differently:
+
+- :class:`Committed`   it is in; here are the offsets its records got
+- :class:`NotCommitted` EndTxn was never sent: it is surely not in
+- :class:`InDoubt`     EndTxn was sent and nobody answered: read the position record
+- :class:`Fenced`      another producer took our transactional id, or our transaction
+  outlived its timeout (the broker says the same in both cases)
+
+After anything but Committed the producer is thrown away. aiokafka speaks EndTxn v0,
+so a delayed EndTxn of an abandoned producer could otherwise end its *next*
+transaction (KIP-890; Jepsen on Bufstream 0.1.0); a new producer has a new epoch.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    IllegalOperation,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    PolicyViolationError,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
+from aiokafka.structs import OffsetAndMetadata
+
+FENCED: Final = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping)
+
+RECORDS_FAULT: Final = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    CorruptRecordException,
+    InvalidTimestampError,
+    PolicyViolationError,
+)
+"""What the broker says of a record that it will never take. Everything else, such as
+a missing topic or a lost permission, is not the record's fault: it waits."""
+
+BATCH_BYTES: Final = 256 * 1024
+"""Target size of a record batch. `max.message.bytes` limits whole batches, so it is
+kept far below; a larger single record travels in a batch of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One record of a transaction, with its destination settled."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The transaction is in."""
+
+    next_offsets: Mapping[TopicPartition, int]
+    """The offset behind the last record, by topic partition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCommitted:
+    """The transaction is surely not in."""
+
+    error: BaseException
+    topic: str | None = None
+    """The topic that refused a record, where it was one."""
+
+    @property
+    def records_fault(self) -> bool:
+        """Say whether one of the records is to blame, and will be again."""
+        return isinstance(self.error, RECORDS_FAULT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt:
+    """EndTxn was sent, and its outcome is unknown."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """The producer was replaced, or its transaction outlived its timeout."""
+
+    error: BaseException
+
+
+Outcome = Committed | NotCommitted | InDoubt | Fenced
+
+
+class Transactor:
+    """The transactional producer of one task."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        transactional_id: str,
+        *,
+        group: str,
+        commit_timeout_s: float,
+        transaction_timeout_s: float,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._transactional_id = transactional_id
+        self._group = group
+        self._commit_timeout_s = commit_timeout_s
+        self._transaction_timeout_s = transaction_timeout_s
+        self._producer: Any = None
+
+    async def renew(self) -> None:
+        """Become the only producer with this transactional id (InitProducerId).
+
+        It ends whatever transaction a former producer left open, so what is read
+        after it is stable.
+
+        Raises:
+            KafkaError: the broker cannot be reached, or refuses.
+        """
+        await self.close()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=round(self._transaction_timeout_s * 1_000),
+            request_timeout_ms=round(self._commit_timeout_s * 1_000),
+            max_batch_size=BATCH_BYTES,
+            linger_ms=0,
+            retry_backoff_ms=20,
+        )
+        try:
+            async with asyncio.timeout(self._transaction_timeout_s):
+                await producer.start()
+        except BaseException:
+            await _stop(producer)
+            raise
+        self._producer = producer
+
+    async def commit(
+        self,
+        records: Sequence[Outgoing],
+        offsets: Mapping[TopicPartition, int],
+    ) -> Outcome:
+        """Publish *records* and commit *offsets* in one transaction."""
+        try:
+            next_offsets = await self._fill(records, offsets)
+        except _RefusedError as refusal:
+            return _failed(refusal.error, refusal.topic)
+        except (KafkaError, TimeoutError, AssertionError) as error:
+            return _failed(error, None)
+        return await self._end(next_offsets)
+
+    async def close(self) -> None:
+        """Stop the producer, within bounds; an open transaction is left to abort."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def _fill(
+        self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        producer = self._producer
+        # What is left of the transaction's life belongs to EndTxn.
+        async with asyncio.timeout(
+            self._transaction_timeout_s - self._commit_timeout_s
+        ):
+            await producer.begin_transaction()
+            sent = [
+                (tp, builder.record_count(), await self._send(builder, tp))
+                for tp, builder in _batches(producer, records)
+            ]
+            if offsets:
+                await producer.send_offsets_to_transaction(
+                    {tp: OffsetAndMetadata(at, "") for tp, at in offsets.items()},
+                    self._group,
+                )
+            # Every single one: aiokafka commits happily although a send failed.
+            return await _delivered(sent)
+
+    async def _send(self, builder: Any, tp: TopicPartition) -> asyncio.Future[Any]:
+        try:
+            future: asyncio.Future[Any] = await self._producer.send_batch(
+                builder, tp.topic, partition=tp.partition
+            )
+        except (KafkaError, ValueError, IllegalOperation) as error:
+            raise _RefusedError(error, tp.topic) from error
+        return future
+
+    async def _end(self, next_offsets: dict[TopicPartition, int]) -> Outcome:
+        try:
+            # aiokafka re-sends EndTxn for ever and never reports it: our own timer.
+            async with asyncio.timeout(self._commit_timeout_s):
+                await self._producer.commit_transaction()
+        except FENCED as error:
+            return Fenced(error=error)
+        except (KafkaError, TimeoutError) as error:
+            return InDoubt(error=error)
+        except AssertionError as error:
+            return Fenced(error=error)
+        return Committed(next_offsets=next_offsets)
+
+
+class _RefusedError(Exception):
+    """A send failed; *topic* says whose."""
+
+    def __init__(self, error: BaseException, topic: str) -> None:
+        super().__init__(topic)
+        self.error = error
+        self.topic = topic
+
+
+def _failed(error: BaseException, topic: str | None) -> Outcome:
+    if isinstance(error, (*FENCED, OutOfOrderSequenceNumber, AssertionError)):
+        # aiokafka asserts on its own state machine once its sender saw a fence.
+        return Fenced(error=error)
+    return NotCommitted(error=error, topic=topic)
+
+
+def _batches(
+    producer: Any, records: Iterable[Outgoing]
+) -> list[tuple[TopicPartition, Any]]:
+    """Pack *records* into batches, order kept within each topic partition."""
+    full: list[tuple[TopicPartition, Any]] = []
+    filling: dict[TopicPartition, Any] = {}
+    for record in records:
+        tp = TopicPartition(record.topic, record.partition)
+        builder = filling.get(tp)
+        if builder is None or not _append(builder, record):
+            if builder is not None:
+                full.append((tp, builder))
+            builder = filling[tp] = producer.create_batch()
+            _append(builder, record)
+    return full + list(filling.items())
+
+
+def _append(builder: Any, record: Outgoing) -> bool:
+    appended = builder.append(
+        key=record.key,
+        value=record.value,
+        timestamp=record.timestamp_ms,
+        headers=list(record.headers),
+    )
+    return appended is not None
+
+
+async def _delivered(
+    sent: Sequence[tuple[TopicPartition, int, asyncio.Future[Any]]],
+) -> dict[TopicPartition, int]:
+    next_offsets: dict[TopicPartition, int] = {}
+    failure: _RefusedError | None = None
+    for tp, count, future in sent:
+        try:
+            metadata = await future
+        except KafkaError as error:
+            failure = failure or _RefusedError(error, tp.topic)
+        else:
+            next_offsets[tp] = max(next_offsets.get(tp, 0), metadata.offset + count)
+    if failure is not None:
+        raise failure
+    return next_offsets
+
+
+async def _stop(producer: Any) -> None:
+    """Stop *producer*, whatever state it is in.
+
+    A producer in an error state waits for batches that never end, so its own stop is
+    bounded; then its sender is cancelled and its sockets are closed from outside.
+    """
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(STOP_S):
+            await producer.stop()
+            return
+    sender = producer._sender.sender_task  # noqa: SLF001 - there is no public way
+    if sender is not None:
+        sender.cancel()
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(STOP_S):
+            await producer.client.close()
+
+
+STOP_S: Final = 2.0
+"""Longest that each half of stopping a producer may take."""

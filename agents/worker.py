@@ -1,0 +1,199 @@
+"""The worker process: checks, starts, and leaves with an exit code, whatever happens.
+
+    starting ──ready──▶ serving ──SIGTERM──▶ draining ──▶ exit 0
+        │                   │                    │
+        └── a check fails   └── fatal error      └── longer than its budget
+            exit 1, 2 or 3      exit 1               exit by force, same code
+
+A second signal changes nothing. Every stop is bounded: Faust's consumer thread was
+seen to hang for ever when stopped while joining its group.
+"""
+
+import asyncio
+import faulthandler
+import fcntl
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from agents.app import Worker, shape_of
+from agents.checks import check
+from agents.exit_codes import ExitCode
+from agents.failures import BrokerUnreachableError, EdgeError
+from agents.logs import configure
+from agents.metrics import Metrics
+from schemas.errors import SchemaError
+from streams.clock import SystemClock
+from streams.config import Settings
+from streams.errors import ConfigError, StateError
+from streams.plan import Pipeline
+
+log = structlog.get_logger(__name__)
+
+STOP_MARGIN_S: Final = 15.0
+"""What stopping may take beyond the drain budget: commits, leaving, closing."""
+
+STUCK_S: Final = 60.0
+"""A loop that has not turned for this long is stuck: the watchdog ends the process."""
+
+
+class FolderTakenError(EdgeError):
+    """Another worker uses the same state folder."""
+
+    code = "state.locked"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder} is used by another worker: give each worker a folder of its "
+            "own (PENSTOCK_STATE_DIR)"
+        )
+
+
+def main(settings: Settings, pipelines: Mapping[str, Pipeline]) -> ExitCode:
+    """Run a worker until it is told to stop; return why it ended."""
+    configure(settings.log_level)
+    faulthandler.enable()
+    code = asyncio.run(_Process(settings, pipelines).run())
+    log.info("worker.ended", exit_code=int(code))
+    return code
+
+
+class _Process:
+    """One worker process, from its first check to its exit code."""
+
+    def __init__(self, settings: Settings, pipelines: Mapping[str, Pipeline]) -> None:
+        self._settings = settings
+        self._pipelines = pipelines
+        self._stop = asyncio.Event()
+        self._error: BaseException | None = None
+        self._clock = SystemClock()
+        self._beat_s = self._clock.monotonic_s()
+
+    async def run(self) -> ExitCode:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        self._watch(loop)
+        try:
+            lock = _lock_folder(self._settings.state_dir)
+            await self._serve()
+        except (EdgeError, SchemaError, ConfigError, StateError, KafkaError) as error:
+            self._error = self._error or error
+        else:
+            os.close(lock)
+        return self._exit_code()
+
+    async def _serve(self) -> None:
+        worker = Worker(
+            self._settings,
+            self._pipelines,
+            clock=self._clock,
+            metrics=Metrics(),
+            on_fatal=self._fatal,
+        )
+        port = await worker.start_http()
+        log.info("worker.starting", http_port=port, bootstrap=self._settings.bootstrap)
+        try:
+            await check(
+                self._settings,
+                worker.topics,
+                shape=shape_of(self._settings, self._pipelines),
+            )
+            await self._until_stopped(worker)
+        finally:
+            self._bound_stop()
+            await worker.stop()
+
+    async def _until_stopped(self, worker: Worker) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        starting = asyncio.create_task(worker.start())
+        await asyncio.wait({stopped, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if self._stop.is_set():
+            starting.cancel()
+            return
+        starting.result()
+        log.info("worker.ready", pipelines=sorted(self._pipelines))
+        crashed = asyncio.create_task(worker.crashed())
+        await asyncio.wait({stopped, crashed}, return_when=asyncio.FIRST_COMPLETED)
+        if crashed.done() and not self._stop.is_set():
+            self._fatal(crashed.result() or RuntimeError("Faust stopped by itself"))
+        crashed.cancel()
+
+    def _signalled(self, number: int) -> None:
+        if not self._stop.is_set():
+            log.info("worker.stopping", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _fatal(self, error: BaseException) -> None:
+        self._error = self._error or error
+        log.error("worker.fatal", error=str(error), code=getattr(error, "code", "bug"))
+        self._stop.set()
+
+    def _exit_code(self) -> ExitCode:
+        error = self._error
+        if error is None:
+            return ExitCode.DONE
+        if isinstance(error, KafkaError):
+            error = BrokerUnreachableError(self._settings.bootstrap)
+        print(f"penstock worker: {error}", file=sys.stderr)  # noqa: T201 - the one line
+        if isinstance(error, ConfigError | SchemaError):
+            return ExitCode.USAGE
+        return getattr(error, "exit_code", ExitCode.FAILED)
+
+    def _bound_stop(self) -> None:
+        """Leave by force when stopping takes longer than it may."""
+        code = int(ExitCode.DONE if self._error is None else ExitCode.FAILED)
+        budget_s = self._settings.drain_s + STOP_MARGIN_S
+        _later(budget_s, lambda: _leave(code, "worker.stop_forced", budget_s))
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the process if its loop stops turning: nobody else would notice."""
+
+        def beat() -> None:
+            self._beat_s = self._clock.monotonic_s()
+            loop.call_later(1.0, beat)
+
+        def look() -> None:
+            late_s = self._clock.monotonic_s() - self._beat_s
+            if late_s > STUCK_S:
+                faulthandler.dump_traceback(file=sys.stderr)
+                _leave(int(ExitCode.FAILED), "worker.loop_stuck", late_s)
+            _later(5.0, look)
+
+        beat()
+        _later(5.0, look)
+
+
+def _later(seconds: float, action: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave(code: int, event: str, seconds: float) -> None:
+    log.error(event, seconds=round(seconds, 1), exit_code=code)
+    os._exit(code)
+
+
+def _lock_folder(folder: Path) -> int:
+    """Take the state folder for this process.
+
+    Raises:
+        FolderTakenError: another worker has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "LOCK", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise FolderTakenError(folder) from None
+    return descriptor

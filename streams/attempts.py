@@ -1,0 +1,162 @@
+"""One stage of one run: try it, within its budget, as often as its policy allows."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from zlib import crc32
+
+from schemas.records import Usage
+from streams.calls import StageCalls
+from streams.errors import (
+    DeadlineError,
+    ModelBusyError,
+    StageBugError,
+    StageError,
+    StageOutputError,
+    StageTimeoutError,
+    StreamsError,
+)
+from streams.metrics import Recorder
+from streams.plan import PlannedStage
+from streams.signatures.validate import sentence
+from streams.stage import Fields, RunContext, StageOutcome
+
+_NOTHING: Final = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageEnd:
+    """How a stage ended: with outputs, or with the error of its last attempt."""
+
+    attempts: int
+    """Answers it took. 0: the deadline had passed before the first."""
+    usage: Usage
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    error: StreamsError | None = None
+
+
+async def perform(
+    planned: PlannedStage,
+    fields: Fields,
+    run: RunContext,
+    calls: StageCalls,
+    recorder: Recorder,
+) -> StageEnd:
+    """Run the stage until it ends. Raises nothing but ``CancelledError``."""
+    attempt = 0
+    while True:
+        if _left_s(run) <= 0:
+            late = _late(planned, run)
+            return StageEnd(attempts=attempt, usage=calls.usage, error=late)
+        was_up = _is_up(planned)
+        try:
+            done = await _once(planned, fields, run)
+        except StreamsError as failed:
+            error = failed
+        else:
+            recorder.count(
+                "penstock_stage_attempts_total", 1, **planned.labels, code=""
+            )
+            # What a stage asked through its calls is counted there, failed attempts
+            # included; only a stage with means of its own reports what it used.
+            usage = done.usage if calls.usage == _NOTHING else calls.usage
+            return StageEnd(attempts=attempt + 1, usage=usage, outputs=done.outputs)
+        _count(recorder, planned, error.code)
+        calls.fail(burn=isinstance(error, StageOutputError))
+        if isinstance(error, StageTimeoutError) and not (was_up and _is_up(planned)):
+            # Attempts count answers, not outages: the LM was down, nobody answered,
+            # and the request waits on until its deadline.
+            continue
+        attempt += 1
+        delay_s = _delay_s(planned, run, attempt, error)
+        if delay_s is None:
+            return StageEnd(attempts=attempt, usage=calls.usage, error=error)
+        await run.clock.sleep(delay_s)
+
+
+async def _once(planned: PlannedStage, fields: Fields, run: RunContext) -> StageOutcome:
+    """Answer once.
+
+    Raises:
+        StageError: the attempt failed; ``StageBugError`` if the error is not ours.
+        DeadlineError: the time of the request ran out meanwhile.
+    """
+    try:
+        outcome = await _within_budget(planned, fields, run)
+        outputs, problems = planned.outputs(outcome.outputs)
+    except (StageError, DeadlineError):
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled us: code of the stage let its own cancellation escape.
+        raise StageBugError(planned.name, error) from error
+    except (Exception, SystemExit) as error:
+        # The one broad except of a run: whatever it is, it is not ours.
+        raise StageBugError(planned.name, error) from error
+    if problems:
+        raise StageOutputError(planned.name, sentence(problems))
+    return StageOutcome(outputs=outputs, usage=outcome.usage)
+
+
+async def _within_budget(
+    planned: PlannedStage, fields: Fields, run: RunContext
+) -> StageOutcome:
+    """Call the stage with what its timeout and the deadline leave it."""
+    left_s = _left_s(run)
+    timeout_s = math.inf if planned.timeout_s is None else planned.timeout_s
+    if left_s == timeout_s == math.inf:
+        return await planned.stage(fields, run)
+    scope = asyncio.timeout(min(left_s, timeout_s))
+    try:
+        async with scope:
+            return await planned.stage(fields, run)
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        if left_s <= timeout_s:
+            raise _late(planned, run) from None
+        raise StageTimeoutError(planned.name, timeout_s) from None
+
+
+def _left_s(run: RunContext) -> float:
+    if run.deadline_ms is None:
+        return math.inf
+    return (run.deadline_ms - run.clock.now_ms()) / 1_000
+
+
+def _late(planned: PlannedStage, run: RunContext) -> DeadlineError:
+    late_ms = -round(_left_s(run) * 1_000)
+    return DeadlineError(planned.name, max(0, late_ms))
+
+
+def _is_up(planned: PlannedStage) -> bool:
+    return planned.lm is None or planned.lm.available()
+
+
+def _delay_s(
+    planned: PlannedStage, run: RunContext, attempt: int, error: StreamsError
+) -> float | None:
+    if not error.retryable:
+        return None
+    if isinstance(error, StageOutputError):
+        # The LM is well, and waiting does not improve its answers.
+        return 0.0 if attempt < planned.retry.attempts else None
+    return planned.retry.delay_after(
+        attempt,
+        left_s=_left_s(run),
+        jitter=_jitter(f"{run.request_id}/{planned.name}/{attempt}"),
+        asked_s=error.retry_after_s if isinstance(error, ModelBusyError) else None,
+    )
+
+
+def _count(recorder: Recorder, planned: PlannedStage, code: str) -> None:
+    recorder.count("penstock_stage_attempts_total", 1, **planned.labels, code=code)
+
+
+def _jitter(seed: str) -> float:
+    """Return 0 to 1, spread over requests and yet the same in every replay."""
+    return crc32(seed.encode()) / 2**32

@@ -1,0 +1,109 @@
+"""A compiled pipeline, as a value: everything a run needs, checked beforehand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.shapes import request_schema, result_schema, stage_result_schema
+from streams.retry import RetryPolicy
+from streams.session import Session
+from streams.signatures.avro import avro_fields
+from streams.signatures.types import Field
+from streams.signatures.validate import Validator
+from streams.stage import LM, Stage
+from streams.stage_spec import StageSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPolicy:
+    """What a pipeline remembers of a session."""
+
+    ttl_s: float | None
+    """Seconds after which an unused session begins anew; None for never."""
+    keep: int
+    """Answered requests that the history holds at most."""
+
+    def opened(
+        self, stored: Session | None, session_id: str, *, now_ms: int
+    ) -> Session:
+        """Return the session to go on with: a new one if none is left of *stored*."""
+        if stored is None or stored.expired(self.ttl_s, now_ms):
+            return Session(session_id=session_id)
+        return stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStage:
+    """One stage in its place, with the policies around it."""
+
+    stage: Stage
+    spec: StageSpec
+    takes: tuple[str, ...]
+    """Inputs that the request or an earlier stage gives it."""
+    constants: Mapping[str, Any]
+    """Inputs that nobody gives it: their defaults."""
+    reads_history: bool
+    outputs: Validator
+    retry: RetryPolicy
+    timeout_s: float | None
+    """Seconds for one attempt; None for as long as the deadline allows."""
+    lm: LM | None
+    """The LM it asks; None for a stage that asks none."""
+    labels: Mapping[str, str]
+    """Of its metrics: pipeline and stage."""
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Stages in a flow, under a name and a version."""
+
+    name: str
+    version: int
+    fingerprint: str
+    """Changes whenever other outputs may follow from the same request: a journal of
+    another fingerprint is not continued. Timeouts and attempts are no part of it."""
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    session: SessionPolicy | None
+    stages: tuple[PlannedStage, ...]
+    """In the order in which they run."""
+    lms: tuple[LM, ...]
+    """Those that its stages ask."""
+    validator: Validator
+    """Of *inputs*."""
+    versions: Mapping[str, str]
+    """``program@fingerprint`` by stage."""
+
+    @property
+    def uses_session(self) -> bool:
+        """Whether its requests are turns of a session."""
+        return self.session is not None
+
+    def available(self) -> bool:
+        """Return False while one of its LMs is down."""
+        return all(lm.available() for lm in self.lms)
+
+    def request_schema(self, namespace: str) -> dict[str, Any]:
+        """Return the Avro schema of its requests.
+
+        *namespace* is the prefix of topics and the pipeline: ``penstock.support``.
+        """
+        return request_schema(namespace, avro_fields(self.inputs))
+
+    def stage_result_schema(self, namespace: str) -> dict[str, Any]:
+        """Return the Avro schema of its stage records."""
+        stages = {s.name: avro_fields(s.spec.outputs) for s in self.stages}
+        return stage_result_schema(namespace, stages)
+
+    def result_schema(self, namespace: str) -> dict[str, Any]:
+        """Return the Avro schema of its results."""
+        return result_schema(namespace, avro_fields(self.outputs))
+
+    async def aclose(self) -> None:
+        """Close the connections of its LMs."""
+        for lm in self.lms:
+            await lm.aclose()

@@ -1,0 +1,87 @@
+"""The journal from inside a run: what it need not do again, and what it has done."""
+
+from collections.abc import Callable, Mapping
+
+from schemas.records import StageResult
+from streams.journal import CallEntry, Entry, Journal, RunHeader, StageEntry
+from streams.metrics import Recorder
+from streams.plan import Pipeline, PlannedStage
+from streams.settlement import Progress
+
+
+class RunJournal:
+    """Reads the entries of earlier workers, and emits new ones as progress.
+
+    Entries of another pipeline, by fingerprint, are dropped and counted. The first
+    progress carries a header, so that the next worker can tell whose they are.
+    """
+
+    __slots__ = ("_attempt", "_emit", "_emitted", "_old", "_pipeline", "began_ms")
+
+    def __init__(
+        self,
+        journal: Journal,
+        pipeline: Pipeline,
+        emit: Callable[[Progress], None],
+        recorder: Recorder,
+        *,
+        now_ms: int,
+    ) -> None:
+        self._pipeline = pipeline
+        self._emit = emit
+        self._emitted = False
+        header = journal.header
+        self._attempt = 1 if header is None else header.attempt + 1
+        if header is not None and header.fingerprint == pipeline.fingerprint:
+            self._old = journal
+            # A resumed run goes on from when it first began: what depends on the
+            # moment, such as whether its session had expired, must not change.
+            self.began_ms = header.started_ms
+            return
+        self._old = Journal()
+        self.began_ms = now_ms
+        if journal != self._old:
+            recorder.count("penstock_journal_dropped_total", pipeline=pipeline.name)
+
+    @property
+    def calls(self) -> Mapping[tuple[str, int], CallEntry]:
+        """The finished LM calls of unfinished stages."""
+        return self._old.calls
+
+    def finished(self, planned: PlannedStage) -> StageEntry | None:
+        """Return the entry of a stage that need not run again."""
+        entry = self._old.stages.get(planned.name)
+        if entry is None or entry.fingerprint != self._pipeline.fingerprint:
+            return None
+        return entry if entry.version == planned.stage.version else None
+
+    def emit(self, entries: tuple[Entry, ...]) -> None:
+        """Emit finished LM calls of a stage that is not finished."""
+        self._emit(Progress(entries=self._headed(entries)))
+
+    def emit_stage(self, record: StageResult) -> None:
+        """Emit a finished stage: its record, and the entry that stands for it."""
+        entry = StageEntry(
+            stage=record.stage,
+            sequence=record.sequence,
+            version=record.version,
+            fingerprint=self._pipeline.fingerprint,
+            outputs=record.outputs or {},
+            usage=record.usage,
+            started_ms=record.started_ms,
+            duration_ms=record.duration_ms,
+            attempts=record.attempts,
+        )
+        self._emit(Progress(entries=self._headed((entry,)), stage=record))
+
+    def _headed(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        if self._emitted:
+            return entries
+        self._emitted = True
+        header = RunHeader(
+            pipeline_version=self._pipeline.version,
+            fingerprint=self._pipeline.fingerprint,
+            started_ms=self.began_ms,
+            attempt=self._attempt,
+        )
+        return (header, *entries)

@@ -1,0 +1,1 @@
+"""Signatures: what goes into a stage and what comes out, read without running it."""

@@ -1,0 +1,160 @@
+"""Read signatures: ``"ticket: str, tier: Literal['free', 'pro'] -> category"``.
+
+The text may come from anybody: it is cut into tokens, parsed by a grammar of our own
+and given meaning by a short list of allowed types. Nothing in it is ever imported,
+looked up in a module, or evaluated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from streams.signatures.grammar import Grammar
+from streams.signatures.meaning import Meaning
+from streams.signatures.names import name_problem
+from streams.signatures.tokens import Problem, tokenize
+from streams.signatures.tree import FieldNode
+from streams.signatures.types import HISTORY, STR, Field, FieldType, Maybe
+from streams.signatures.values import MisfitError, checker
+
+HISTORY_NAME: Final = "history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A field as declared: its type may be left to what stands before the stage."""
+
+    name: str
+    type: FieldType | None = None
+    description: str = ""
+    required: bool = True
+    default: Any = None
+
+    def typed(self, inferred: FieldType | None) -> Field:
+        """Return the field; without a type of its own it has *inferred*, else str."""
+        return Field(
+            name=self.name,
+            type=self.type or inferred or STR,
+            description=self.description,
+            required=self.required,
+            default=self.default,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a text says, as far as it could be read, and what is wrong with it."""
+
+    inputs: tuple[Declared, ...] = ()
+    outputs: tuple[Declared, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Sentences with line and column."""
+
+
+def parse_signature(text: str) -> Reading:
+    """Read ``inputs -> outputs``; an input may be ``history``."""
+    tokens, problems = tokenize(text)
+    grammar = Grammar(tokens, problems)
+    inputs, outputs = grammar.sides()
+    reader = _Reader(problems)
+    if not (problems or inputs):
+        reader.wrong(tokens[0], "a signature needs at least one input")
+    if not (problems or outputs):
+        reader.wrong(tokens[-1], "a signature needs at least one output")
+    return Reading(
+        inputs=reader.side(inputs, history=True),
+        outputs=reader.side(outputs),
+        problems=reader.sentences(text),
+    )
+
+
+def parse_fields(text: str) -> Reading:
+    """Read fields alone, as the inputs or outputs of a pipeline; into *inputs*."""
+    tokens, problems = tokenize(text)
+    grammar = Grammar(tokens, problems)
+    fields = grammar.fields()
+    reader = _Reader(problems)
+    if grammar.tokens[grammar.at].kind != "end":
+        reader.wrong(grammar.tokens[grammar.at], "'->' has no place among fields")
+    if not (problems or fields):
+        reader.wrong(tokens[-1], "at least one field is needed")
+    return Reading(inputs=reader.side(fields), problems=reader.sentences(text))
+
+
+class _Reader:
+    """Gives fields their meaning and collects problems."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        self.meaning = Meaning(problems)
+
+    def side(
+        self, nodes: Sequence[FieldNode], *, history: bool = False
+    ) -> tuple[Declared, ...]:
+        """Return the fields of one side that have no problem."""
+        seen: set[str] = set()
+        found = []
+        for node in nodes:
+            if node.name in seen:
+                self.wrong(node, f"the field {node.name} is here twice")
+                continue
+            seen.add(node.name)
+            declared = self._declared(node, history=history)
+            if declared is not None:
+                found.append(declared)
+        return tuple(found)
+
+    def sentences(self, text: str) -> tuple[str, ...]:
+        """Return the problems in the order of the text."""
+        ordered = sorted(self.problems, key=lambda p: (p.at.line, p.at.column))
+        if "\n" in text.strip():
+            return tuple(str(problem) for problem in ordered)
+        return tuple(f"column {p.at.column}: {p.sentence}" for p in ordered)
+
+    def wrong(self, where: Any, sentence: str) -> None:  # noqa: ANN401 - has .at
+        """Note a problem at the place of a token or node."""
+        self.problems.append(Problem(at=where.at, sentence=sentence))
+
+    def _declared(self, node: FieldNode, *, history: bool) -> Declared | None:
+        problem = name_problem(node.name)
+        if problem is not None:
+            self.wrong(node, problem)
+            return None
+        if node.name == HISTORY_NAME:
+            return self._history(node, allowed=history)
+        if node.type is None:
+            return self._untyped(node)
+        kind = self.meaning.of(node.type)
+        return None if kind is None else self._typed(node, kind)
+
+    def _history(self, node: FieldNode, *, allowed: bool) -> Declared | None:
+        if not allowed:
+            self.wrong(node, "history is made by the session; only stages may read it")
+            return None
+        if node.type or node.description or node.default:
+            self.wrong(node, "history is the session's: write the name alone")
+            return None
+        return Declared(name=node.name, type=HISTORY)
+
+    def _untyped(self, node: FieldNode) -> Declared | None:
+        if node.default is not None:
+            self.wrong(node.default, "a field with a default needs a type")
+            return None
+        return Declared(name=node.name, description=node.description)
+
+    def _typed(self, node: FieldNode, kind: FieldType) -> Declared | None:
+        optional = isinstance(kind, Maybe)
+        default = None
+        if node.default is not None:
+            try:
+                default = checker(kind)(node.default.value)
+            except MisfitError as misfit:
+                self.wrong(node.default, f"default of {node.name}: {misfit}")
+                return None
+        return Declared(
+            name=node.name,
+            type=kind,
+            description=node.description,
+            required=node.default is None and not optional,
+            default=default,
+        )

@@ -1,0 +1,61 @@
+"""Validators: values of all fields in, clean values and every problem out."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from streams.signatures.types import Field
+from streams.signatures.values import Checker, MisfitError, checker
+
+FieldProblem = tuple[str, str]
+"""The field, and what is wrong with its value as a sentence."""
+
+_ABSENT: Final = object()
+
+
+class Validator:
+    """Checks the values of *fields*; compiled once, used for every request.
+
+    A missing value is replaced by the field's default. Values of unknown fields are
+    left out: writers may be ahead of us; *unknown* counts them.
+    """
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._fields: tuple[tuple[Field, str, Checker], ...] = tuple(
+            (field, field.name, checker(field.type)) for field in fields
+        )
+        self._names = frozenset(field.name for field in fields)
+
+    def __call__(
+        self, values: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[FieldProblem]]:
+        """Return the clean values of all fields that have one, and all problems."""
+        clean: dict[str, Any] = {}
+        problems: list[FieldProblem] = []
+        for field, name, check in self._fields:
+            value = values.get(name, _ABSENT)
+            if value is not _ABSENT:
+                try:
+                    clean[name] = check(value)
+                except MisfitError as misfit:
+                    problems.append((name, str(misfit)))
+            elif field.required:
+                problems.append((name, "is missing"))
+            else:
+                clean[name] = default_of(field)
+        return clean, problems
+
+    def unknown(self, values: Mapping[str, Any]) -> int:
+        """Return how many of *values* belong to no field."""
+        return len(values.keys() - self._names)
+
+
+def default_of(field: Field) -> Any:  # noqa: ANN401 - a value of the field's type
+    """Return the default of *field*; nobody else holds the same list or dict."""
+    default = field.default
+    return deepcopy(default) if isinstance(default, list | dict) else default
+
+
+def sentence(problems: Sequence[FieldProblem]) -> str:
+    """Return *problems* in one line: ``ticket: is missing; tier: expected ...``."""
+    return "; ".join(f"{name}: {reason}" for name, reason in problems)

@@ -1,0 +1,1 @@
+"""Stage kinds: one file a kind, and what the kinds that ask an LM share."""

@@ -1,0 +1,128 @@
+"""Read an LM's answer as DSPy's ChatAdapter reads it, without its price.
+
+Sections and values come out as from ``ChatAdapter.parse``. Saved is the pydantic
+adapter that DSPy builds anew for every value, wherever the text is valid JSON; every
+other text goes through DSPy's own ``parse_value``.
+
+One deliberate difference: DSPy repairs broken JSON in a time that grows with the square
+of the brackets in it (20,000 braces take five seconds of everybody's event loop).
+Text that is broken beyond :data:`REPAIR_BRACKETS` or :data:`REPAIR_CHARS` is refused.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, get_args, get_origin
+
+import dspy
+from dspy.adapters.chat_adapter import field_header_pattern
+from dspy.adapters.utils import apply_output_field_defaults, parse_value
+from pydantic import TypeAdapter, ValidationError
+
+REPAIR_BRACKETS: Final = 200
+REPAIR_CHARS: Final = 20_000
+"""Both keep a repair under some 20 ms."""
+
+_TRUTHS: Final = {"True": True, "False": False, "true": True, "false": False}
+
+
+class UnusableAnswerError(Exception):
+    """The answer does not fit the signature; the text of the answer is not told."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class Reader:
+    """What a predictor makes of an answer."""
+
+    def __init__(self, signature: type[dspy.Signature]) -> None:
+        self._signature = signature
+        self._readers: dict[str, Callable[[str], Any]] = {
+            name: _reader_of(field.annotation)
+            for name, field in signature.output_fields.items()
+        }
+
+    def read(self, text: str) -> Mapping[str, Any]:
+        """Return the output fields in *text*, in the order of the signature.
+
+        Raises:
+            UnusableAnswerError: a field is missing or is not of its type.
+        """
+        found: dict[str, Any] = {}
+        for name, section in sections(text):
+            if name in self._readers and name not in found:
+                found[name] = self._value(name, section)
+        if len(found) < len(self._readers):
+            found = apply_output_field_defaults(self._signature, found)
+        for name in self._readers:
+            if name not in found:
+                raise UnusableAnswerError(name, "is missing in the answer")
+        return {name: found[name] for name in self._readers}
+
+    def _value(self, name: str, section: str) -> Any:  # noqa: ANN401 - as declared
+        try:
+            return self._readers[name](section)
+        except ValidationError as error:
+            wrong = error.errors(include_input=False, include_url=False)[0]["msg"]
+            raise UnusableAnswerError(name, wrong) from error
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise UnusableAnswerError(name, "cannot be read") from error
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """Return the sections of an answer: names as they stand, texts stripped."""
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in text.splitlines():
+        match = field_header_pattern.match(line.strip()) if "[[" in line else None
+        if match is None:
+            found[-1][1].append(line)
+            continue
+        # DSPy measures the header in the stripped line and cuts the whole one.
+        rest = line[match.end() :].strip()
+        found.append((match[1], [rest] if rest else []))
+    return [(name, "\n".join(lines).strip()) for name, lines in found[1:]]
+
+
+def _reader_of(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any type
+    if annotation is str:
+        return str
+    if get_origin(annotation) is Literal:
+        return _choice_reader(annotation)
+    if type(None) in get_args(annotation) and str in get_args(annotation):
+        return _checked_reader(annotation)
+    return _json_reader(annotation)
+
+
+def _choice_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - Literal
+    allowed = {str(value): value for value in get_args(annotation)}
+
+    def read(text: str) -> Any:  # noqa: ANN401 - one of the choices
+        return allowed[text] if text in allowed else _repaired(text, annotation)
+
+    return read
+
+
+def _checked_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - a union
+    return TypeAdapter(annotation).validate_python
+
+
+def _json_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any type
+    validate = TypeAdapter(annotation).validate_python
+
+    def read(text: str) -> Any:  # noqa: ANN401 - of type *annotation*
+        if annotation is bool and text in _TRUTHS:
+            return _TRUTHS[text]
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return _repaired(text, annotation)
+        return validate(value) if value != "" else _repaired(text, annotation)
+
+    return read
+
+
+def _repaired(text: str, annotation: Any) -> Any:  # noqa: ANN401 - of that type
+    if len(text) > REPAIR_CHARS or text.count("{") + text.count("[") > REPAIR_BRACKETS:
+        raise ValueError
+    return parse_value(text, annotation)

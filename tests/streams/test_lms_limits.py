@@ -1,0 +1,227 @@
+"""The window of an LM narrows on 429, grows back slowly, and never leaks a slot."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.records import Usage
+from streams.clock import ManualClock
+from streams.errors import ModelBusyError
+from streams.lms.limits import LimitedLM, Limiter, Window
+from streams.metrics import NullRecorder
+from streams.stage import Answer, LMCall
+
+
+class Gate:
+    """An LM whose calls wait until they are let go, and remember how many there are."""
+
+    name = "gate"
+    fingerprint = "gate@1"
+
+    def __init__(self):
+        self.inside = 0
+        self.most = 0
+        self.waiting = []
+        self.closed = False
+
+    def available(self):
+        return not self.closed
+
+    async def complete(self, stage, call):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        gate = asyncio.get_running_loop().create_future()
+        self.waiting.append(gate)
+        try:
+            return await gate
+        finally:
+            self.inside -= 1
+
+    def let_go(self, *, busy=False):
+        gate = self.waiting.pop(0)
+        if busy:
+            gate.set_exception(ModelBusyError("s", "gate", "429", 1.0))
+        else:
+            gate.set_result(Answer(text="", usage=Usage(calls=1)))
+
+    async def aclose(self):
+        self.closed = True
+
+
+async def turn():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def limited(gate, limiter):
+    return LimitedLM(gate, limiter, NullRecorder(), ManualClock())
+
+
+def start(lm, count):
+    return [
+        asyncio.create_task(lm.complete("s", LMCall(messages=()))) for _ in range(count)
+    ]
+
+
+@given(st.integers(1, 500), st.lists(st.sampled_from("ab"), max_size=300))
+def test_the_window_stays_between_one_and_its_limit(limit, happenings):
+    window = Window.open(limit)
+    for happening in happenings:
+        before = window.size
+        window = window.wider() if happening == "a" else window.narrower()
+        assert 1 <= window.slots <= window.size <= limit
+        assert window.size <= before + 1
+
+
+def test_a_windowful_of_answers_opens_one_slot():
+    window = Window(limit=100, size=10.0)
+    for _ in range(11):
+        window = window.wider()
+    assert window.slots == 11
+
+
+async def test_no_more_calls_than_slots_are_inside():
+    gate = Gate()
+    tasks = start(limited(gate, Limiter(3)), 10)
+    await turn()
+    assert gate.inside == 3
+    for _ in range(10):
+        gate.let_go()
+        await turn()
+    assert gate.most == 3
+    assert all(task.done() for task in tasks)
+
+
+async def test_a_burst_of_429_halves_the_window_once():
+    gate, limiter = Gate(), Limiter(16)
+    tasks = start(limited(gate, limiter), 16)
+    await turn()
+    for _ in range(16):
+        gate.let_go(busy=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert limiter.slots == 8
+    assert limiter.in_flight == 0
+
+
+async def test_a_second_429_counts_when_its_call_began_after_the_first():
+    gate, limiter = Gate(), Limiter(16)
+    for slots in (8, 4, 2, 1, 1):
+        (task,) = start(limited(gate, limiter), 1)
+        await turn()
+        gate.let_go(busy=True)
+        with pytest.raises(ModelBusyError):
+            await task
+        assert limiter.slots == slots
+
+
+async def test_a_narrowed_window_hands_out_nothing_until_it_is_kept():
+    gate, limiter = Gate(), Limiter(4)
+    tasks = start(limited(gate, limiter), 6)
+    await turn()
+    gate.let_go(busy=True)
+    await turn()
+    assert (limiter.slots, gate.inside, limiter.waiting) == (2, 3, 2)
+    gate.let_go()
+    await turn()
+    assert gate.inside == 2
+    gate.let_go()
+    await turn()
+    assert gate.inside == 2
+    for _ in range(3):
+        gate.let_go()
+        await turn()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert limiter.in_flight == limiter.waiting == 0
+
+
+async def test_calls_get_slots_in_the_order_in_which_they_came():
+    limiter, order = Limiter(1), []
+
+    async def take(number):
+        await limiter.acquire()
+        order.append(number)
+        limiter.release()
+
+    await limiter.acquire()
+    tasks = [asyncio.create_task(take(number)) for number in range(5)]
+    await turn()
+    limiter.release()
+    await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("released_first", [True, False])
+async def test_a_cancelled_wait_gives_its_slot_to_the_next(released_first):
+    limiter = Limiter(1)
+    await limiter.acquire()
+    given_up = asyncio.create_task(limiter.acquire())
+    patient = asyncio.create_task(limiter.acquire())
+    await turn()
+    if released_first:
+        limiter.release()
+        given_up.cancel()
+    else:
+        given_up.cancel()
+        limiter.release()
+    await turn()
+    assert given_up.cancelled()
+    assert patient.done()
+    limiter.release()
+    assert limiter.in_flight == limiter.waiting == 0
+
+
+async def test_a_cancelled_wait_leaves_the_queue():
+    limiter = Limiter(1)
+    await limiter.acquire()
+    given_up = asyncio.create_task(limiter.acquire())
+    await turn()
+    given_up.cancel()
+    await turn()
+    assert limiter.waiting == 0
+
+
+async def test_a_cancelled_call_gives_its_slot_back():
+    gate, limiter = Gate(), Limiter(1)
+    (task,) = start(limited(gate, limiter), 1)
+    await turn()
+    task.cancel()
+    await turn()
+    assert limiter.in_flight == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("agcb"), st.integers(0, 20)), max_size=60))
+def test_no_slot_is_lost_or_made_whatever_happens(happenings):
+    async def play():
+        gate, limiter = Gate(), Limiter(4)
+        lm, tasks = limited(gate, limiter), []
+        for happening, which in happenings:
+            if happening == "a":
+                tasks += start(lm, 1)
+            elif happening == "c" and tasks:
+                tasks[which % len(tasks)].cancel()
+            elif gate.waiting and not gate.waiting[0].done():
+                gate.let_go(busy=happening == "b")
+            elif gate.waiting:
+                gate.waiting.pop(0)
+            if which % 2:
+                await turn()
+        await turn()
+        assert gate.most <= 4
+        assert limiter.in_flight == gate.inside
+        assert not (limiter.waiting and limiter.in_flight < limiter.slots)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert limiter.in_flight == limiter.waiting == 0
+
+    asyncio.run(play())
+
+
+async def test_the_rest_is_the_inner_lms_business():
+    gate = Gate()
+    lm = limited(gate, Limiter(1))
+    assert (lm.name, lm.fingerprint, lm.available()) == ("gate", "gate@1", True)
+    await lm.aclose()
+    assert not lm.available()
