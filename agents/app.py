@@ -28,6 +28,7 @@ from agents.schemas import SchemaFinder
 from agents.serde import ENVELOPE_BYTES, Serde, Topics
 from agents.tables import LEDGER, TABLES, Engine, KeyStore, Store
 from agents.tasks import Tasks, snapshot
+from agents.transactions import Transactor
 from schemas.codec import ParsedSchema
 from schemas.registry import SchemaSource
 from schemas.shapes import namespace_of
@@ -65,7 +66,9 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         on_fatal: Callable[[BaseException], None],
+        new_transactor: Callable[[int], Transactor] | None = None,
     ) -> None:
+        """Wire everything; *new_transactor* replaces the producers in fault tests."""
         self.settings = settings
         self.bootstrap = bootstrap = settings.bootstrap
         self.pipelines = pipelines
@@ -103,6 +106,7 @@ class Worker:
                 clock,
                 accept_loss=settings.accept_loss,
             ),
+            new_transactor=new_transactor or self._new_transactor,
             clock=clock,
             watcher=metrics,
             still_assigned=lambda p: p in self._faust.assigned_partitions(),
@@ -123,6 +127,7 @@ class Worker:
             consumer_alive=self._faust.consumer_alive,
             assigned=self._faust.assigned_partitions,
             draining=lambda: self.tasks.draining,
+            opening=lambda: self.tasks.opening,
             kafka_away=lambda: self.metrics.is_held,
         )
         self._http = HttpServer(
@@ -219,6 +224,16 @@ class Worker:
             window_s=self.settings.ledger_window_s,
             max_entries=self.settings.ledger_max_entries,
             on_shortened=self._shortened,
+        )
+
+    def _new_transactor(self, partition: int) -> Transactor:
+        s = self.settings
+        return Transactor(
+            s.bootstrap,
+            f"{s.group}-{partition}",
+            group=s.group,
+            commit_timeout_s=s.commit_timeout_s,
+            transaction_timeout_s=s.transaction_timeout_s,
         )
 
     def _shortened(self, entries: int) -> None:

@@ -11,6 +11,9 @@ EdgeError                       .exit_code
 ├── BrokerUnreachableError      .bootstrap                          exit 3
 ├── NoBrokerError               none configured, none running       exit 3
 ├── BrokerTooOldError                                               exit 2
+├── StateFolderError            the state folder cannot be written  exit 2
+├── DescriptorLimitError        too few open files allowed          exit 2
+├── ClockError                  the wall clock is years off         exit 2
 ├── ChangelogBusyError          two `topics apply` at once
 └── TopicError                  .problems: all of them              exit 2
 """
@@ -145,6 +148,46 @@ class BrokerTooOldError(EdgeError):
         super().__init__(
             f"the broker at {bootstrap} is older than Kafka {wanted} ({found}): "
             f"upgrade it"
+        )
+
+
+class StateFolderError(EdgeError):
+    """The folder of the stores cannot be written."""
+
+    code = "state.folder"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"{folder} cannot be written ({reason}): "
+            "set PENSTOCK_STATE_DIR to a folder that can"
+        )
+
+
+class DescriptorLimitError(EdgeError):
+    """The process may not open as many files as its stores and connections need."""
+
+    code = "process.descriptors"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, needed: int, allowed: int) -> None:
+        super().__init__(
+            f"{allowed} open files are allowed, {needed} may be needed: "
+            f"raise the hard limit (`ulimit -Hn {needed}`, LimitNOFILE, --ulimit), "
+            "or take fewer PENSTOCK_PARTITIONS"
+        )
+
+
+class ClockError(EdgeError):
+    """The wall clock shows a time before this program existed."""
+
+    code = "process.clock"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, now: str) -> None:
+        super().__init__(
+            f"the wall clock says {now}, which is past: set it (deadlines, sessions "
+            "and retention go by it), and keep it set (NTP)"
         )
 
 

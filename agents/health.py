@@ -17,7 +17,8 @@ STALLED_S: Final = 60.0
 every timer of a commit together, and than an election of the broker's."""
 
 ORPHANED_S: Final = 60.0
-"""An assigned partition may lack a live task for this long: restores included."""
+"""An assigned partition may lack a live task for this long. Opening tasks does not
+count: a restore takes as long as its changelogs."""
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class Health:
     consumer_alive: Callable[[], bool]
     assigned: Callable[[], set[int]]
     draining: Callable[[], bool]
+    opening: Callable[[], bool]
+    """While tasks are restored."""
     kafka_away: Callable[[], bool]
     """While Kafka refuses or does not answer, waiting is right."""
     started: bool = False
@@ -54,7 +57,7 @@ class Health:
     def _orphans(self, now_s: float) -> list[str]:
         live = {h.partition for h in self.held() if h.state == State.LIVE.value}
         orphans = self.assigned() - live
-        if not orphans or self.draining() or self.kafka_away():
+        if not orphans or self.draining() or self.opening() or self.kafka_away():
             self.orphaned_since_s = None
             return []
         if self.orphaned_since_s is None:

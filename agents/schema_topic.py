@@ -7,13 +7,16 @@ that is new. Publishing is idempotent and waits for the broker.
 import asyncio
 from typing import Any, Final
 
+import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.restore import private_consumer
 from schemas.embedded import EmbeddedRegistry
-from schemas.errors import RegistryUnavailableError
+from schemas.errors import RegistryUnavailableError, SchemaError
 from schemas.registry import Subjects
+
+log = structlog.get_logger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 10.0
 
@@ -64,8 +67,18 @@ class SchemaTopic:
         while await self._consumer.position(self._tp) < end:
             fetched = await self._consumer.getmany(self._tp, timeout_ms=200)
             for record in fetched.get(self._tp, ()):
-                if record.key is not None:
-                    self._subjects.apply(record.key, record.value)
+                self._apply(record)
+
+    def _apply(self, record: Any) -> None:
+        if record.key is None:
+            return
+        try:
+            self._subjects.apply(record.key, record.value)
+        except SchemaError as error:
+            # Somebody else's record on our topic: no reason to stop a worker.
+            log.warning(
+                "registry.foreign_record", offset=record.offset, error=str(error)
+            )
 
     async def _publish(self, key: bytes, value: bytes) -> None:
         # A producer for one record: registrations are rare, idle connections cost.

@@ -277,6 +277,7 @@ class Tasks:
         topics: Iterable[str],
         shelf: Shelf,
         restorer: Restorer,
+        new_transactor: Callable[[int], Transactor],
         clock: Clock,
         watcher: Watcher,
         still_assigned: Callable[[int], bool],
@@ -290,6 +291,7 @@ class Tasks:
         self._topics = tuple(topics)
         self._shelf = shelf
         self._restorer = restorer
+        self._new_transactor = new_transactor
         self._clock = clock
         self._watcher = watcher
         self._still_assigned = still_assigned
@@ -298,6 +300,7 @@ class Tasks:
         self._transactors: dict[int, Transactor] = {}
         self._lock = asyncio.Lock()
         self.draining = False
+        self.opening = False
 
     def submit(self, handler: Handler, record: Record) -> None:
         """Hand *record* to its task; without a live one it waits at the broker."""
@@ -340,6 +343,7 @@ class Tasks:
             fresh = sorted(partitions - self.by_partition.keys())
             kept = sorted(self.by_partition)
             backoff = Backoff()
+            self.opening = bool(fresh)
             while fresh and current():
                 try:
                     await self._open(fresh)
@@ -352,6 +356,7 @@ class Tasks:
                     # A rival is alive; the group will tell us whose they are.
                     await self._discard(fresh)
                     await asyncio.sleep(backoff.next_s())
+            self.opening = False
             running = sum(self.by_partition[p].running for p in kept)
             log.info("tasks.assigned", kept=kept, fresh=fresh, running=running)
 
@@ -386,7 +391,7 @@ class Tasks:
     async def _open(self, fresh: list[int]) -> None:
         """Fence former owners, then restore, then read positions, then claim."""
         for partition in fresh:
-            self._transactors[partition] = self._transactor(partition)
+            self._transactors[partition] = self._new_transactor(partition)
         await asyncio.gather(*(self._transactors[p].renew() for p in fresh))
         restored = await self._restorer.restore(fresh)
         log.info(
@@ -448,15 +453,6 @@ class Tasks:
 
     async def _catch_up(self, partition: int) -> None:
         await self._restorer.restore([partition])
-
-    def _transactor(self, partition: int) -> Transactor:
-        return Transactor(
-            self._bootstrap,
-            f"{self._settings.group}-{partition}",
-            group=self._settings.group,
-            commit_timeout_s=self._settings.commit_timeout_s,
-            transaction_timeout_s=self._settings.transaction_timeout_s,
-        )
 
     def _dead(self, task: Task, error: BaseException) -> None:
         if not isinstance(error, ReplacedError):

@@ -30,9 +30,11 @@ from agents.failures import BrokerUnreachableError, EdgeError
 from agents.logs import configure
 from agents.metrics import Metrics
 from schemas.errors import SchemaError
-from streams.clock import SystemClock
+from streams.catalog import toolbox
+from streams.clock import Clock, SystemClock
 from streams.config import Settings
 from streams.errors import ConfigError, StateError
+from streams.pipeline import compile_folder
 from streams.plan import Pipeline
 
 log = structlog.get_logger(__name__)
@@ -57,11 +59,21 @@ class FolderTakenError(EdgeError):
         )
 
 
-def main(settings: Settings, pipelines: Mapping[str, Pipeline]) -> ExitCode:
-    """Run a worker until it is told to stop; return why it ended."""
+def main(settings: Settings, env: Mapping[str, str]) -> ExitCode:
+    """Run a worker until it is told to stop; return why it ended.
+
+    *env* is where the keys of LMs are. ``settings.bootstrap`` must be set.
+
+    Raises:
+        ConfigError: pipelines cannot be used, with every problem.
+    """
     configure(settings.log_level)
     faulthandler.enable()
-    code = asyncio.run(_Process(settings, pipelines).run())
+    clock, metrics = SystemClock(), Metrics()
+    pipelines = compile_folder(
+        settings.pipelines_dir, toolbox(settings, env, metrics, clock)
+    )
+    code = asyncio.run(_Process(settings, pipelines, metrics, clock).run())
     log.info("worker.ended", exit_code=int(code))
     return code
 
@@ -69,12 +81,19 @@ def main(settings: Settings, pipelines: Mapping[str, Pipeline]) -> ExitCode:
 class _Process:
     """One worker process, from its first check to its exit code."""
 
-    def __init__(self, settings: Settings, pipelines: Mapping[str, Pipeline]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pipelines: Mapping[str, Pipeline],
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._pipelines = pipelines
         self._stop = asyncio.Event()
         self._error: BaseException | None = None
-        self._clock = SystemClock()
+        self._metrics = metrics
+        self._clock = clock
         self._beat_s = self._clock.monotonic_s()
 
     async def run(self) -> ExitCode:
@@ -96,7 +115,7 @@ class _Process:
             self._settings,
             self._pipelines,
             clock=self._clock,
-            metrics=Metrics(),
+            metrics=self._metrics,
             on_fatal=self._fatal,
         )
         port = await worker.start_http()

@@ -27,6 +27,7 @@ from schemas.errors import (
 )
 from schemas.identity import AvroSchema, Identity, parse_json
 from schemas.limits import parse
+from schemas.writer import MisfitError, Write, compile_writer
 
 MAGIC: Final = 0
 """First byte of the form with an id: prefix, or header."""
@@ -50,6 +51,8 @@ class ParsedSchema:
     """Normalised JSON."""
     parsed: Any
     """As fastavro wants it."""
+    write: Write | None
+    """What writes it; None where fastavro does."""
     subject: str = ""
     """What errors call it."""
 
@@ -63,10 +66,12 @@ class ParsedSchema:
             InvalidSchemaError: no Avro schema, or one that could harm its reader.
         """
         named = Identity.of(schema)
+        parsed = parse(parse_json(named.text))
         return cls(
             id=named.id if ref is None else ref,
             text=named.text,
-            parsed=parse(parse_json(named.text)),
+            parsed=parsed,
+            write=compile_writer(parsed),
             subject=subject,
         )
 
@@ -153,10 +158,20 @@ def encode(schema: ParsedSchema, value: Mapping[str, Any]) -> bytes:
     Raises:
         EncodeError: *value* does not fit *schema*.
     """
-    body = BytesIO()
     try:
-        fastavro.schemaless_writer(body, schema.parsed, value)
+        if schema.write is None:
+            return _encode_with_fastavro(schema, value)
+        body = bytearray()
+        schema.write(body, value)
+    except MisfitError as error:
+        raise EncodeError(schema.subject, str(error)) from error
     except Exception as error:  # TypeError, ValueError, KeyError, OverflowError, ...
         reason = f"{type(error).__name__}: {error}"
         raise EncodeError(schema.subject, reason) from error
+    return bytes(body)
+
+
+def _encode_with_fastavro(schema: ParsedSchema, value: Mapping[str, Any]) -> bytes:
+    body = BytesIO()
+    fastavro.schemaless_writer(body, schema.parsed, value)
     return body.getvalue()

@@ -4,11 +4,11 @@ import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from zlib import crc32
 
 from schemas.records import Usage
-from streams.calls import StageCalls
+from streams.calls import NO_USAGE, StageCalls
 from streams.errors import (
     DeadlineError,
     ModelBusyError,
@@ -22,8 +22,6 @@ from streams.metrics import Recorder
 from streams.plan import PlannedStage
 from streams.signatures.validate import sentence
 from streams.stage import Fields, RunContext, StageOutcome
-
-_NOTHING: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,32 +50,32 @@ async def perform(
             return StageEnd(attempts=attempt, usage=calls.usage, error=late)
         was_up = _is_up(planned)
         try:
-            done = await _once(planned, fields, run)
+            outputs, used = await _once(planned, fields, run)
         except StreamsError as failed:
             error = failed
         else:
-            recorder.count(
-                "penstock_stage_attempts_total", 1, **planned.labels, code=""
-            )
+            _count(recorder, planned, "")
             # What a stage asked through its calls is counted there, failed attempts
             # included; only a stage with means of its own reports what it used.
-            usage = done.usage if calls.usage == _NOTHING else calls.usage
-            return StageEnd(attempts=attempt + 1, usage=usage, outputs=done.outputs)
+            usage = used if calls.usage is NO_USAGE else calls.usage
+            return StageEnd(attempts=attempt + 1, usage=usage, outputs=outputs)
         _count(recorder, planned, error.code)
-        calls.fail(burn=isinstance(error, StageOutputError))
-        if isinstance(error, StageTimeoutError) and not (was_up and _is_up(planned)):
-            # Attempts count answers, not outages: the LM was down, nobody answered,
-            # and the request waits on until its deadline.
-            continue
-        attempt += 1
-        delay_s = _delay_s(planned, run, attempt, error)
+        delay_s: float | None = 0.0
+        # Attempts count answers, not outages: while the LM is down nobody answers,
+        # and the request waits on until its deadline.
+        if (was_up and _is_up(planned)) or not isinstance(error, StageTimeoutError):
+            attempt += 1
+            delay_s = _delay_s(planned, run, attempt, error)
         if delay_s is None:
             return StageEnd(attempts=attempt, usage=calls.usage, error=error)
+        calls.fail(burn=isinstance(error, StageOutputError))
         await run.clock.sleep(delay_s)
 
 
-async def _once(planned: PlannedStage, fields: Fields, run: RunContext) -> StageOutcome:
-    """Answer once.
+async def _once(
+    planned: PlannedStage, fields: Fields, run: RunContext
+) -> tuple[dict[str, Any], Usage]:
+    """Answer once: clean outputs, and what the stage says that it used.
 
     Raises:
         StageError: the attempt failed; ``StageBugError`` if the error is not ours.
@@ -85,7 +83,7 @@ async def _once(planned: PlannedStage, fields: Fields, run: RunContext) -> Stage
     """
     try:
         outcome = await _within_budget(planned, fields, run)
-        outputs, problems = planned.outputs(outcome.outputs)
+        outputs, problems = planned.check(outcome.outputs)
     except (StageError, DeadlineError):
         raise
     except asyncio.CancelledError as error:
@@ -99,7 +97,7 @@ async def _once(planned: PlannedStage, fields: Fields, run: RunContext) -> Stage
         raise StageBugError(planned.name, error) from error
     if problems:
         raise StageOutputError(planned.name, sentence(problems))
-    return StageOutcome(outputs=outputs, usage=outcome.usage)
+    return outputs, outcome.usage
 
 
 async def _within_budget(

@@ -11,6 +11,7 @@ behind them, and asks anew. A resumed run goes the same way, answer by answer.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
@@ -20,6 +21,9 @@ from schemas.records import Usage
 from streams.journal import CallEntry, Entry
 from streams.metrics import Recorder
 from streams.stage import LM, Answer, LMCall
+
+NO_USAGE: Final = Usage()
+"""What a stage used that asked no LM."""
 
 _REMEMBERED: Final = Usage(cached_calls=1)
 
@@ -46,7 +50,7 @@ class StageCalls:
         emit: Callable[[tuple[Entry, ...]], None],
         recorder: Recorder,
     ) -> None:
-        self.usage = Usage()
+        self.usage = NO_USAGE
         """Of all calls so far, whether or not their answers could be used."""
         self._stage = stage
         self._journal = journal
@@ -66,7 +70,9 @@ class StageCalls:
         if known is not None:
             return Answer(text=known.text, usage=_REMEMBERED)
         self.save()
-        answer = await lm.complete(self._stage, call)
+        # Servers may keep answers by this id: only the same call may have it again.
+        named = replace(call, request_id=f"{call.request_id}/{ordinal}")
+        answer = await lm.complete(self._stage, named)
         entry = CallEntry(
             stage=self._stage,
             ordinal=ordinal,

@@ -10,7 +10,7 @@ from streams.signatures.fitting import fits
 from streams.signatures.parse import Declared, Reading
 from streams.signatures.types import Field, FieldType, HistoryType
 from streams.signatures.validate import default_of
-from streams.stage_spec import StageSpec
+from streams.stage_spec import AsksLM, StageKind, StageSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class Placed:
     """Inputs that somebody before it makes."""
     constants: Mapping[str, Any]
     """Inputs that nobody makes: their defaults."""
+    outputs: tuple[Field, ...]
+    """What it leaves: the outputs of its signature, and what its kind adds."""
     reads_history: bool
 
 
@@ -48,33 +50,38 @@ class Flow:
         return inputs
 
     def through(
-        self, stage: StageText, reading: Reading, *, has_session: bool
+        self,
+        stage: StageText,
+        reading: Reading,
+        kind: StageKind,
+        *,
+        has_session: bool,
     ) -> Placed:
         """Return *stage* as it stands behind everything before it."""
         inputs = tuple(self._taken(stage.path, declared) for declared in reading.inputs)
-        reads_history = any(isinstance(f.type, HistoryType) for f in inputs)
-        if reads_history and not has_session:
-            self._problems.add(stage.path, "reads history, but there is no `session:`")
-        made = self._types.keys()
+        sent = [f for f in inputs if not isinstance(f.type, HistoryType)]
+        reads_history = len(sent) < len(inputs)
+        if reads_history and not (has_session and isinstance(kind, AsksLM)):
+            self._problems.add(stage.path, _no_history(has_session=has_session))
+        spec = StageSpec(
+            name=stage.name,
+            inputs=inputs,
+            outputs=tuple(declared.typed(None) for declared in reading.outputs),
+            instructions=stage.instructions,
+            target=stage.what,
+            inline=stage.inline,
+        )
         placed = Placed(
-            spec=StageSpec(
-                name=stage.name,
-                inputs=inputs,
-                outputs=tuple(declared.typed(None) for declared in reading.outputs),
-                instructions=stage.instructions,
-                target=stage.what,
-                inline=stage.inline,
-            ),
-            takes=tuple(f.name for f in inputs if f.name in made),
+            spec=spec,
+            takes=tuple(f.name for f in sent if f.name in self._types),
             constants={
-                f.name: default_of(f)
-                for f in inputs
-                if f.name not in made and not isinstance(f.type, HistoryType)
+                f.name: default_of(f) for f in sent if f.name not in self._types
             },
+            outputs=kind.leaves(spec) if isinstance(kind, AsksLM) else spec.outputs,
             reads_history=reads_history,
         )
         self.whole = self.whole and not reading.problems
-        for field in placed.spec.outputs:
+        for field in placed.outputs:
             self._make(stage, field)
         return placed
 
@@ -107,3 +114,9 @@ class Flow:
             )
         self._types[name] = field.type
         self._makers[name] = f"stage {stage.name}"
+
+
+def _no_history(*, has_session: bool) -> str:
+    if has_session:
+        return "history is for stages that ask an LM"
+    return "reads history, but the file has no `session:`"

@@ -23,7 +23,7 @@ from streams.signatures.parse import Reading, parse_fields, parse_signature
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
 from streams.stage import LM, Stage
-from streams.stage_spec import AsksLM, RunsCode, StageKind
+from streams.stage_spec import AsksLM, RunsCode, StageKind, StageSpec
 from streams.user_code import UserCode
 from streams.yaml_text import plain_values
 
@@ -115,6 +115,7 @@ class _Compiler:
         self._toolbox = toolbox
         self._problems = problems
         self._lms: dict[str, LM | None] = {}
+        self._asked: dict[str, LM] = {}
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline.
@@ -130,15 +131,17 @@ class _Compiler:
             flow.through(
                 file.stages[name],
                 readings[name],
+                self._kind(name),
                 has_session=file.session is not None,
             )
             for name in file.flow
             if name in file.stages
         ]
         outputs = flow.end(self._fields("output", file.output))
-        lms = [self._lm(file.stages[p.spec.name]) for p in placed]
+        for stage in placed:
+            self._find_lm(file.stages[stage.spec.name])
         self._problems.raise_any()
-        stages = [self._build(p, lm) for p, lm in zip(placed, lms, strict=True)]
+        stages = [self._planned(stage) for stage in placed]
         self._problems.raise_any()
         return self._finished(inputs, outputs, [s for s in stages if s is not None])
 
@@ -178,36 +181,41 @@ class _Compiler:
         self._problems.add_all(path, reading.problems)
         return reading
 
-    def _lm(self, stage: StageText) -> LM | None:
-        """Return the LM of *stage*, opened once for all stages that ask it."""
-        if not isinstance(self._toolbox.kinds[stage.kind], AsksLM):
-            return None
+    def _kind(self, stage: str) -> StageKind:
+        return self._toolbox.kinds[self._file.stages[stage].kind]
+
+    def _find_lm(self, stage: StageText) -> None:
+        """Find the LM that *stage* asks; opened once for all stages that ask it."""
+        if not isinstance(self._kind(stage.name), AsksLM):
+            return
         known, path = self._file.lms, f"stages.{stage.name}.lm"
         name = stage.lm
-        if name is None:
-            if len(known) != 1:
-                self._problems.add(path, f"is missing; {meant('', known)}")
-                return None
+        if name is None and len(known) == 1:
             name = next(iter(known))
-        if name not in known:
+        if name is None:
+            self._problems.add(path, f"is missing; {meant('', known)}")
+        elif name not in known:
             self._problems.add(path, f"no LM is called {name}; {meant(name, known)}")
-            return None
-        if name not in self._lms:
-            self._lms[name] = self._opened(name)
-        return self._lms[name]
+        else:
+            if name not in self._lms:
+                self._lms[name] = self._opened(name)
+            lm = self._lms[name]
+            if lm is not None:
+                self._asked[stage.name] = lm
 
     def _opened(self, name: str) -> LM | None:
         try:
             return self._toolbox.open_lm(name, self._file.lms[name])
         except ConfigError as error:
             # Each begins with the option that it is about.
-            self._problems.found_at(f"lms.{name}", error.problems)
+            self._problems.add_options(f"lms.{name}", error.problems)
             return None
 
-    def _build(self, placed: Placed, lm: LM | None) -> PlannedStage | None:
-        text = self._file.stages[placed.spec.name]
+    def _planned(self, placed: Placed) -> PlannedStage | None:
+        name = placed.spec.name
+        text = self._file.stages[name]
         try:
-            stage = self._made(placed, lm)
+            stage = self._built(placed.spec)
         except ConfigError as error:
             self._problems.add_all(text.path, error.problems)
             return None
@@ -217,20 +225,19 @@ class _Compiler:
             takes=placed.takes,
             constants=placed.constants,
             reads_history=placed.reads_history,
-            outputs=Validator(placed.spec.outputs),
+            outputs=placed.outputs,
+            check=Validator(placed.outputs),
             retry=RetryPolicy(attempts=text.attempts),
             timeout_s=text.timeout_s,
-            lm=lm,
-            labels={"pipeline": self._file.name, "stage": placed.spec.name},
+            lm=self._asked.get(name),
+            labels={"pipeline": self._file.name, "stage": name},
         )
 
-    def _made(self, placed: Placed, lm: LM | None) -> Stage:
-        kind = self._toolbox.kinds[self._file.stages[placed.spec.name].kind]
+    def _built(self, spec: StageSpec) -> Stage:
+        kind = self._kind(spec.name)
         if isinstance(kind, RunsCode):
-            return kind.build(placed.spec, self._toolbox.code)
-        if lm is None:  # a problem, and reported as such
-            raise ConfigError([])
-        return kind.build(placed.spec, lm)
+            return kind.build(spec, self._toolbox.code)
+        return kind.build(spec, self._asked[spec.name])
 
     def _finished(
         self,
@@ -276,7 +283,7 @@ def _fingerprint(
                 stage.lm and stage.lm.fingerprint,
                 stage.takes,
                 stage.constants,
-                avro_fields(stage.spec.outputs),
+                avro_fields(stage.outputs),
             ]
             for stage in stages
         ],

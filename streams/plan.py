@@ -43,7 +43,10 @@ class PlannedStage:
     constants: Mapping[str, Any]
     """Inputs that nobody gives it: their defaults."""
     reads_history: bool
-    outputs: Validator
+    outputs: tuple[Field, ...]
+    """What it leaves: the outputs of its signature, and what its kind adds."""
+    check: Validator
+    """Of its outputs."""
     retry: RetryPolicy
     timeout_s: float | None
     """Seconds for one attempt; None for as long as the deadline allows."""
@@ -96,7 +99,7 @@ class Pipeline:
 
     def stage_result_schema(self, namespace: str) -> dict[str, Any]:
         """Return the Avro schema of its stage records."""
-        stages = {s.name: avro_fields(s.spec.outputs) for s in self.stages}
+        stages = {s.name: avro_fields(s.outputs) for s in self.stages}
         return stage_result_schema(namespace, stages)
 
     def result_schema(self, namespace: str) -> dict[str, Any]:

@@ -23,6 +23,11 @@ class Problems:
         for sentence in sentences:
             self.add(path, sentence)
 
+    def add_options(self, path: str, sentences: Iterable[str]) -> None:
+        """Note sentences that begin with an option below *path*: ``model: ...``."""
+        for sentence in sentences:
+            self.found.append(f"{self._where}: {path}.{sentence}")
+
     def raise_any(self) -> None:
         """Raise all problems, if there are any.
 

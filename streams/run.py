@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from schemas.records import Request, Result, Source, StageResult, Timings, Usage
 from streams.admission import admit
 from streams.attempts import StageEnd, perform
-from streams.calls import StageCalls
+from streams.calls import NO_USAGE, StageCalls
 from streams.clock import Clock
 from streams.errors import (
     DeadlineError,
@@ -61,9 +61,10 @@ async def run(pipeline: Pipeline, request: Request, start: RunStart) -> RunEnd:
     Raises:
         CancelledError: and nothing else; whatever happens to a request is a result.
     """
-    state = _Run(pipeline, request, start)
+    now_ms = start.clock.now_ms()
+    state = _Run(pipeline, request, start, now_ms)
     try:
-        inputs = admit(pipeline, request, start.recorder, now_ms=start.clock.now_ms())
+        inputs = admit(pipeline, request, start.recorder, now_ms=now_ms)
     except (RequestError, DeadlineError) as error:
         end = state.failed(error, None)
     else:
@@ -86,20 +87,20 @@ class _Run:
         "session",
         "stages_ms",
         "start",
+        "took_s",
         "usage",
     )
 
-    def __init__(self, pipeline: Pipeline, request: Request, start: RunStart) -> None:
+    def __init__(
+        self, pipeline: Pipeline, request: Request, start: RunStart, now_ms: int
+    ) -> None:
         self.pipeline = pipeline
         self.request = request
         self.start = start
         self.began_s = start.clock.monotonic_s()
+        self.took_s = 0.0
         self.journal = RunJournal(
-            start.journal,
-            pipeline,
-            start.emit,
-            start.recorder,
-            now_ms=start.clock.now_ms(),
+            start.journal, pipeline, start.emit, start.recorder, now_ms=now_ms
         )
         self.records = RunRecords(
             pipeline=pipeline,
@@ -109,7 +110,7 @@ class _Run:
         )
         self.session = self._session()
         self.sequence = 0
-        self.usage = Usage()
+        self.usage = NO_USAGE
         self.stages_ms: dict[str, int] = {}
         self.journalled_ms = 0
 
@@ -148,23 +149,16 @@ class _Run:
         recorder.count(
             "penstock_runs_total", pipeline=name, status=result.status, code=code
         )
-        took_s = self.start.clock.monotonic_s() - self.began_s
-        recorder.observe("penstock_run_seconds", took_s, pipeline=name)
+        recorder.observe("penstock_run_seconds", self.took_s, pipeline=name)
 
     def _finished(
         self, inputs: Fields, values: Fields, record: StageResult | None
     ) -> RunEnd:
         outputs = {field.name: values[field.name] for field in self.pipeline.outputs}
-        turn = Turn(
-            pipeline=self.pipeline.name,
-            request_id=self.request.request_id,
-            at_ms=self.start.clock.now_ms(),
-            fields={**inputs, **outputs},
-        )
         return RunEnd(
             result=self._terminal(outputs),
             stage=record,
-            session=self._session_after(turn),
+            session=self._session_after({**inputs, **outputs}),
         )
 
     async def _stage(
@@ -192,7 +186,8 @@ class _Run:
             raise
         took_s = clock.monotonic_s() - started_s
         recorder.observe("penstock_stage_seconds", took_s, **planned.labels)
-        self.usage = self.usage.plus(end.usage)
+        if end.usage is not NO_USAGE:
+            self.usage = self.usage.plus(end.usage)
         self.stages_ms[planned.name] = took_ms = round(took_s * 1_000)
         self.sequence += 1
         return end, self.records.of_stage(
@@ -214,7 +209,7 @@ class _Run:
     def _terminal(
         self, outputs: Fields | None, error: StreamsError | None = None
     ) -> Result:
-        took_s = self.start.clock.monotonic_s() - self.began_s
+        self.took_s = self.start.clock.monotonic_s() - self.began_s
         return self.records.terminal(
             outputs=outputs,
             error=error,
@@ -223,7 +218,7 @@ class _Run:
             timings=Timings(
                 queued_ms=max(0, self.journal.began_ms - self.start.timestamp_ms),
                 # Of a resumed run: what its stages took, not the time in between.
-                running_ms=round(took_s * 1_000) + self.journalled_ms,
+                running_ms=round(self.took_s * 1_000) + self.journalled_ms,
                 stages=self.stages_ms,
             ),
         )
@@ -239,11 +234,20 @@ class _Run:
             self.start.recorder.count("penstock_sessions_expired_total", pipeline=name)
         return session
 
-    def _session_after(self, turn: Turn | None) -> Session | None:
+    def _session_after(self, fields: Fields | None) -> Session | None:
+        """Return the session with this turn; None for *fields* if it has no answer."""
         policy = self.pipeline.session
         if self.session is None or policy is None:
             return None
         now_ms = self.start.clock.now_ms()
+        turn = None
+        if fields is not None:
+            turn = Turn(
+                pipeline=self.pipeline.name,
+                request_id=self.request.request_id,
+                at_ms=now_ms,
+                fields=fields,
+            )
         return self.session.after(turn, at_ms=now_ms, keep=policy.keep)
 
     def _history(self) -> tuple[Turn, ...]:

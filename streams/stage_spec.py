@@ -32,8 +32,8 @@ class AsksLM:
 
     build: Callable[[StageSpec, LM], Stage]
     """Raises ConfigError where DSPy cannot have the signature."""
-    adds: tuple[Field, ...] = ()
-    """Outputs that a stage of this kind has besides those of its signature."""
+    leaves: Callable[[StageSpec], tuple[Field, ...]]
+    """All outputs of a stage: those of its signature, and what the kind adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

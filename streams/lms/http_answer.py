@@ -38,6 +38,7 @@ class AnswerReader:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._buffer = bytearray()
+        self._chunks = bytearray()
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._length: int | None = None
@@ -59,10 +60,10 @@ class AnswerReader:
         while not self._status:
             if not self._read_head():
                 return None
-        body = self._chunks() if self._chunked else self._stated()
+        body = self._dechunked() if self._chunked else self._stated()
         if body is not None:
             return self._answer(body, reusable=self._keeps and not self._buffer)
-        if len(self._buffer) > self._limit_bytes:
+        if len(self._buffer) + len(self._chunks) > self._limit_bytes:
             reason = f"the answer is larger than {self._limit_bytes} bytes"
             raise GarbledAnswerError(reason)
         return None
@@ -93,13 +94,17 @@ class AnswerReader:
         if status not in INTERIM:
             self._status = status
             self._headers = dict(map(_header, lines))
-            self._keeps = version == b"HTTP/1.1" and not self._says("connection", "close")
+            self._keeps = version == b"HTTP/1.1" and not self._says(
+                "connection", "close"
+            )
             self._measure()
         return True
 
     def _measure(self) -> None:
         """Find out how the body ends."""
-        if self._says("content-encoding") and not self._says("content-encoding", "identity"):
+        if self._says("content-encoding") and not self._says(
+            "content-encoding", "identity"
+        ):
             reason = "the answer is compressed, and nobody asked for that"
             raise GarbledAnswerError(reason)
         self._chunked = self._says("transfer-encoding", "chunked")
@@ -120,23 +125,47 @@ class AnswerReader:
         del self._buffer[: self._length]
         return body
 
-    def _chunks(self) -> bytes | None:
+    def _dechunked(self) -> bytes | None:
         """Return the body in chunks once the last of them is there."""
-        chunks, at = [], 0
         while True:
-            line_end = self._buffer.find(b"\r\n", at)
+            line_end = self._buffer.find(b"\r\n")
             if line_end < 0:
                 return None
-            size = _hexadecimal(self._buffer[at:line_end])
+            size = _chunk_size(self._buffer[:line_end])
+            begin, end = line_end + 2, line_end + 2 + size
             if size == 0:
-                break
-            begin, at = line_end + 2, line_end + 2 + size + 2
-            if len(self._buffer) < at:
+                return self._end_of_chunks(line_end)
+            if len(self._buffer) < end + 2:
                 return None
-            chunks.append(self._buffer[begin : begin + size])
+            self._chunks += self._buffer[begin:end]
+            del self._buffer[: end + 2]
+
+    def _end_of_chunks(self, line_end: int) -> bytes | None:
         # After the last chunk come trailers, often none, and an empty line.
         end = self._buffer.find(b"\r\n\r\n", line_end)
         if end < 0:
             return None
         del self._buffer[: end + 4]
-        return b"".join(chunks)
+        return bytes(self._chunks)
+
+    def _answer(self, body: bytes, *, reusable: bool) -> HttpAnswer:
+        return HttpAnswer(
+            status=self._status, headers=self._headers, body=body, reusable=reusable
+        )
+
+    def _says(self, header: str, *words: str) -> bool:
+        said = self._headers.get(header, "").lower()
+        return any(word in said for word in words) if words else bool(said)
+
+
+def _header(line: bytes) -> tuple[str, str]:
+    name, _, value = line.partition(b":")
+    return name.decode("latin-1").strip().lower(), value.decode("latin-1").strip()
+
+
+def _chunk_size(line: bytearray) -> int:
+    digits = bytes(line).partition(b";")[0].strip()
+    if not digits or not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
+        reason = "a chunk states no size that can be read"
+        raise GarbledAnswerError(reason)
+    return int(digits, 16)

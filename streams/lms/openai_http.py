@@ -1,21 +1,23 @@
-"""Any server that speaks OpenAI's chat completions, over aiohttp.
+"""Any server that speaks OpenAI's chat completions.
 
-One session per LM, opened on the loop that asks first. A call ends with an answer, an
-error that the server stands for, or cancellation: while the server cannot be reached
-at all the call waits (``outage.py``), because an outage is not an answer.
+A call ends with an answer, with an error that the server stands for, or with its
+cancellation: while the server cannot be reached the call waits (``outage.py``), because
+an outage is not an answer.
 """
 
+import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-import aiohttp
 import orjson
 
 from streams.clock import Clock
 from streams.errors import ModelError, ModelRefusedError, ModelUnavailableError
+from streams.lms.http_answer import GarbledAnswerError, HttpAnswer
+from streams.lms.http_pool import Address, CutOffError, Pool, UnreachableError
 from streams.lms.openai_wire import (
     OK,
     UnreadableAnswerError,
@@ -28,24 +30,11 @@ from streams.lms.outage import Outage
 from streams.metrics import Recorder
 from streams.stage import Answer, LMCall
 
-CONNECT_S: Final = 5.0
-"""Longest wait for a connection; a host that drops packets is as good as down."""
-
 ANSWER_BYTES: Final = 4 * 1_048_576
 """Largest body that is read. Results must fit a record, a quarter of this."""
 
 BLAME: Final = 3
 """A call cut off this often, while others get answers, is to blame itself."""
-
-REFUSED: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-)
-CUT_OFF: Final = (
-    aiohttp.ServerDisconnectedError,
-    aiohttp.ClientOSError,
-    aiohttp.ClientConnectionResetError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +50,12 @@ class Endpoint:
     """Sent with every call: temperature, max_tokens and their like."""
     timeout_s: float = 120.0
     """Longest wait for an answer once connected."""
-    connections: int = 64
 
     @property
     def fingerprint(self) -> str:
         """Model and parameters, not the address: a server may move."""
         asked = orjson.dumps([self.model, self.params], option=orjson.OPT_SORT_KEYS)
         return f"{self.model}@{sha256(asked).hexdigest()[:12]}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    retry_after: str | None
-    body: bytes
 
 
 class OpenAILM:
@@ -87,10 +68,11 @@ class OpenAILM:
         self._endpoint = endpoint
         self._clock = clock
         self._outage = Outage(name, recorder, clock, random.random)
-        self._session: aiohttp.ClientSession | None = None
-        self._headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "User-Agent": "penstock"}
         if endpoint.key:
-            self._headers["Authorization"] = f"Bearer {endpoint.key}"
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        address = Address.of(endpoint.url, headers)
+        self._pool = Pool(address, limit_bytes=ANSWER_BYTES)
 
     @property
     def name(self) -> str:
@@ -109,7 +91,7 @@ class OpenAILM:
             body = body_of(self._endpoint.model, self._endpoint.params, call)
         except TypeError as error:
             raise ModelRefusedError(stage, self._name, str(error)) from error
-        reply = await self._through_outages(stage, body, self._headers_of(call))
+        reply = await self._through_outages(stage, body, _headers_of(call))
         if reply.status != OK:
             raise self._error(stage, reply)
         try:
@@ -119,95 +101,57 @@ class OpenAILM:
 
     async def aclose(self) -> None:
         """Close connections; a later call opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        self._pool.close()
 
     async def _through_outages(
-        self, stage: str, body: bytes, headers: Mapping[str, str]
-    ) -> _Reply:
+        self, stage: str, body: bytes, headers: bytes
+    ) -> HttpAnswer:
         tries = cuts = 0
         answers = self._outage.answers
         while True:
             tries += 1
             try:
-                reply = await self._post(body, headers)
-            except REFUSED as error:
+                reply = await self._post(stage, body, headers)
+            except UnreachableError as error:
                 await self._outage.wait(tries, error, down=True)
-            except CUT_OFF as error:
+            except CutOffError as error:
                 cuts += 1
                 if cuts >= BLAME and self._outage.answers > answers:
                     reason = f"cut off {cuts} times while others got answers"
                     raise ModelUnavailableError(stage, self._name, reason) from error
                 # One cut is what a server does to a connection that lay idle.
                 await self._outage.wait(tries, error, down=cuts > 1)
-            except TimeoutError as error:
-                reason = f"no answer within {self._endpoint.timeout_s:g} s"
-                raise ModelUnavailableError(stage, self._name, reason) from error
-            except (aiohttp.ClientError, UnreadableAnswerError) as error:
-                self._outage.over()
-                reason = f"{type(error).__name__}: {error}"
-                raise ModelUnavailableError(stage, self._name, reason) from error
             else:
                 self._outage.over()
                 return reply
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> _Reply:
-        session = self._session or self._open()
-        async with session.post(
-            self._endpoint.url, data=body, headers=headers, allow_redirects=False
-        ) as response:
-            try:
-                payload = await _read(response)
-            except aiohttp.ClientOSError as error:
-                # The answer had begun: it was an answer, and it is broken.
-                raise UnreadableAnswerError(str(error)) from error
-            return _Reply(response.status, response.headers.get("Retry-After"), payload)
+    async def _post(self, stage: str, body: bytes, headers: bytes) -> HttpAnswer:
+        timeout_s = self._endpoint.timeout_s
+        scope = asyncio.timeout(timeout_s)
+        try:
+            async with scope:
+                return await self._pool.post(body, headers)
+        except TimeoutError as error:
+            reason = f"no answer within {timeout_s:g} s"
+            raise ModelUnavailableError(stage, self._name, reason) from error
+        except GarbledAnswerError as error:
+            self._outage.over()
+            raise ModelUnavailableError(stage, self._name, str(error)) from error
 
-    def _open(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._endpoint.connections),
-            timeout=aiohttp.ClientTimeout(
-                total=self._endpoint.timeout_s, sock_connect=CONNECT_S
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-        )
-        return self._session
-
-    def _headers_of(self, call: LMCall) -> Mapping[str, str]:
-        if not call.request_id:
-            return self._headers
-        known_as = header_id(call.request_id)
-        return {
-            **self._headers,
-            "X-Request-Id": known_as,
-            "Idempotency-Key": known_as,
-        }
-
-    def _error(self, stage: str, reply: _Reply) -> ModelError:
+    def _error(self, stage: str, reply: HttpAnswer) -> ModelError:
         return error_of(
             stage,
             self._name,
             status=reply.status,
-            retry_after=reply.retry_after,
+            retry_after=reply.headers.get("retry-after"),
             body=reply.body,
             now_ms=self._clock.now_ms(),
             secret=self._endpoint.key,
         )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body.
-
-    Raises:
-        UnreadableAnswerError: it is larger than anybody asked for.
-    """
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > ANSWER_BYTES:
-            response.close()
-            reason = f"the answer is larger than {ANSWER_BYTES} bytes"
-            raise UnreadableAnswerError(reason)
-    return bytes(body)
+def _headers_of(call: LMCall) -> bytes:
+    if not call.request_id:
+        return b""
+    known_as = header_id(call.request_id).encode()
+    return b"X-Request-Id: %b\r\nIdempotency-Key: %b\r\n" % (known_as, known_as)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from streams.clock import Clock
 from streams.errors import ConfigError
 from streams.lms.demo import DemoLM
+from streams.lms.http_pool import Address
 from streams.lms.limits import LimitedLM, Limiter
 from streams.lms.measured import MeasuredLM
 from streams.lms.openai_http import Endpoint, OpenAILM
@@ -72,7 +73,6 @@ def _endpoint(name: str, said: Options, env: Mapping[str, str]) -> Endpoint:
         key=key,
         params={k: v for k, v in chosen.items() if v is not None} | dict(said.params),
         timeout_s=float(said.timeout),
-        connections=said.limit,
     )
 
 
@@ -97,8 +97,7 @@ def _address_problems(prefix: str, address: str) -> list[str]:
     if not address:
         return [f"api_base: {prefix}/ models need one, such as http://localhost:8000"]
     try:
-        parts = urlsplit(address)
-        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        Address.of(chat_url(address), {})
     except ValueError:
-        fits = False
-    return [] if fits else [f"api_base: {address!r} is not an http(s) address"]
+        return [f"api_base: {address!r} is not an http(s) address"]
+    return []

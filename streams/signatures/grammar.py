@@ -16,7 +16,7 @@ mistakes of all fields. Nothing is imported, looked up or evaluated.
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from streams.signatures.tokens import Problem, Token
+from streams.signatures.tokens import QUOTES, Problem, Token
 from streams.signatures.tree import (
     Applied,
     Constant,
@@ -185,7 +185,12 @@ class Grammar:
         self.problems.append(Problem(at=self._token.at, sentence=sentence))
 
     def _stop(self, sentence: str) -> NoReturn:
-        raise _StopError(Problem(at=self._token.at, sentence=sentence))
+        token = self._token
+        if token.kind == "stray":
+            sentence = f"{token.text!r} has no place in a signature"
+            if token.text.startswith(QUOTES):
+                sentence = "this text is not closed"
+        raise _StopError(Problem(at=token.at, sentence=sentence))
 
     def _skip_field(self) -> None:
         """Go on to the comma or arrow behind the field that went wrong."""

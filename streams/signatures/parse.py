@@ -53,7 +53,7 @@ class Reading:
 
 def parse_signature(text: str) -> Reading:
     """Read ``inputs -> outputs``; an input may be ``history``."""
-    tokens, problems = tokenize(text)
+    tokens, problems = tokenize(text), list[Problem]()
     grammar = Grammar(tokens, problems)
     inputs, outputs = grammar.sides()
     reader = _Reader(problems)
@@ -70,7 +70,7 @@ def parse_signature(text: str) -> Reading:
 
 def parse_fields(text: str) -> Reading:
     """Read fields alone, as the inputs or outputs of a pipeline; into *inputs*."""
-    tokens, problems = tokenize(text)
+    tokens, problems = tokenize(text), list[Problem]()
     grammar = Grammar(tokens, problems)
     fields = grammar.fields()
     reader = _Reader(problems)

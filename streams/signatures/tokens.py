@@ -1,11 +1,11 @@
-"""Cut the text of a signature into tokens, and name everything that is none."""
+"""Cut the text of a signature into tokens; what is none is a token of its own kind."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["name", "text", "number", "mark", "end"]
+Kind = Literal["name", "text", "number", "mark", "stray", "end"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,41 +51,30 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+QUOTES: Final = ("'", '"')
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t"}
 
 
-def tokenize(text: str) -> tuple[list[Token], list[Problem]]:
-    """Return the tokens of *text*, the last of kind ``end``, and what is no token."""
-    tokens: list[Token] = []
-    problems: list[Problem] = []
-    for found in _pieces(text):
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            tokens.append(found)
-    tokens.append(Token(kind="end", text="", at=_position(text, len(text))))
-    return tokens, problems
+def tokenize(text: str) -> list[Token]:
+    """Return the tokens of *text*; the last one is of kind ``end``."""
+    end = Token(kind="end", text="", at=_position(text, len(text)))
+    return [*_tokens(text), end]
 
 
-def _pieces(text: str) -> Iterator[Token | Problem]:
+def _tokens(text: str) -> Iterator[Token]:
     start = 0
     while start < len(text):
-        at = _position(text, start)
         match = _TOKEN.match(text, start)
         if match is None:
-            unclosed = text[start] in "'\""
-            sentence = "this text is not closed" if unclosed else _stray(text[start])
-            yield Problem(at=at, sentence=sentence)
-            start = len(text) if unclosed else start + 1
+            # An open quote swallows the rest: nobody knows where it should close.
+            stray = text[start:] if text[start] in QUOTES else text[start]
+            yield Token(kind="stray", text=stray, at=_position(text, start))
+            start += len(stray)
             continue
         if match.lastgroup != "space":
-            yield _token(match, at)
+            yield _token(match, _position(text, start))
         start = match.end()
-
-
-def _stray(character: str) -> str:
-    return f"{character!r} has no place in a signature"
 
 
 def _token(match: re.Match[str], at: Position) -> Token:

@@ -16,6 +16,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from streams.calls import NO_USAGE
 from streams.errors import ConfigError, StageBugError, StageOutputError
 from streams.signatures.from_function import call_problem, read_function
 from streams.signatures.parse import Reading
@@ -110,7 +111,7 @@ def _outcome(name: str, returned: object) -> StageOutcome:
     if not isinstance(returned, Mapping):
         got = type(returned).__name__
         raise StageOutputError(name, f"returned {got}, not a dict of outputs")
-    return StageOutcome(outputs=returned)
+    return StageOutcome(outputs=returned, usage=NO_USAGE)
 
 
 def _with_copies(function: Function, **fields: Any) -> Any:  # noqa: ANN401 - user's

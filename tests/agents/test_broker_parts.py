@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,19 @@ def test_a_local_maven_repository_is_used_before_going_online(tmp_path):
     folder = ensure_jars(tmp_path / "cache", [tmp_path / "m2"], [wanted])
     assert (folder / wanted.name).read_bytes() == b"content"
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_many_at_once_make_one_whole_cache(tmp_path):
+    content = os.urandom(1 << 20)
+    wanted = jar(content)
+    put(tmp_path / "m2", wanted, content)
+    with ThreadPoolExecutor(8) as pool:
+        folders = pool.map(
+            lambda _: ensure_jars(tmp_path / "cache", [tmp_path / "m2"], [wanted]),
+            range(8),
+        )
+    assert [(f / wanted.name).read_bytes() == content for f in folders] == [True] * 8
+    assert len(list((tmp_path / "cache").rglob("*"))) == 2
 
 
 def test_a_cached_jar_that_changed_is_fetched_anew(tmp_path):

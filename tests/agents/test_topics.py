@@ -20,9 +20,10 @@ from confluent_kafka.admin import (
 from agents.changelog_ids import CHANGELOG_ID, mark_changelogs
 from agents.failures import BrokerTooOldError, BrokerUnreachableError, TopicError
 from agents.kafka_admin import admin_of, require_new_enough
-from agents.provisioning import check, plan, provision
+from agents.provisioning import check, provision
 from agents.tables import CHANGELOG_ID as TABLES_CHANGELOG_ID
 from agents.tables import TABLES
+from agents.topic_plan import plan
 from agents.topics import TOPICS, changelogs, wanted
 from streams.config import Settings
 

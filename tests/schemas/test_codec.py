@@ -216,10 +216,20 @@ def test_a_damaged_record_is_another_record_or_a_decode_error(flips, size):
     ],
     ids=str,
 )
-def test_a_value_that_does_not_fit_names_the_subject(wrong):
-    with pytest.raises(EncodeError) as caught:
+def test_a_value_that_does_not_fit_names_subject_and_field(wrong):
+    with pytest.raises(EncodeError, match=f": {next(iter(wrong))}: ") as caught:
         encode(REQUEST, VALUE | wrong)
     assert caught.value.subject == "penstock.support.requests-value"
+
+
+@pytest.mark.parametrize("schema", [REQUEST, schema_of("bytes")], ids=["ours", "any"])
+def test_what_is_no_record_cannot_be_encoded(schema):
+    with pytest.raises(EncodeError):
+        encode(schema, [])  # type: ignore[arg-type]  # what a caller's bug passes
+
+
+def test_types_that_we_do_not_use_are_written_too():
+    assert encode(schema_of("bytes"), {"x": b"ab"}) == b"\x04ab"
 
 
 def test_what_is_left_out_takes_the_default_of_the_schema():

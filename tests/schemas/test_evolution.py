@@ -83,6 +83,13 @@ def test_inputs_may_grow_with_a_default_only():
     assert breaks(subject, optional, old) == []
 
 
+def test_a_record_keeps_its_name():
+    subject = "penstock.support.results-value"
+    old = result_schema(NAMESPACE, [REPLY])
+    (why,) = breaks(subject, old | {"name": "Answer"}, old)
+    assert why == "version 1: /name: name_mismatch (expected: penstock.support.Answer)"
+
+
 def test_request_topics_are_read_by_us_and_all_others_by_users():
     assert level_of("penstock.support.requests-value") == "BACKWARD_TRANSITIVE"
     for role in ("stages", "results", "chunks"):

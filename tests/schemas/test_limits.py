@@ -1,10 +1,14 @@
 """A schema that could harm its reader is refused before anything is read with it."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from schemas.compatibility import check_strictly
 from schemas.errors import InvalidSchemaError
 from schemas.limits import MAX_HEIGHT, parse
 
@@ -77,6 +81,25 @@ def test_ordinary_schemas_pass(schema):
 def test_harmful_schemas_are_refused(schema, why):
     with pytest.raises(InvalidSchemaError, match=why):
         parse(schema)
+
+
+KEYS = st.sampled_from(
+    ("type", "name", "fields", "items", "values", "symbols", "size", "logicalType")
+)
+WORDS = st.sampled_from(
+    ("record", "enum", "fixed", "array", "map", "null", "string", "decimal", "R")
+)
+JSON = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers(),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+)
+
+
+@given(JSON)
+def test_any_json_is_a_schema_or_an_invalid_one(value):
+    for check in (parse, lambda it: check_strictly(json.dumps(it))):
+        with contextlib.suppress(InvalidSchemaError):
+            check(value)
 
 
 def test_height_counts_through_names():

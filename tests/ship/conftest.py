@@ -55,6 +55,12 @@ class Release:
             if "template" in found.get("spec", {})
         ]
 
+    @property
+    def containers(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Every container, after its pod's spec."""
+        specs = [pod["spec"] for pod in self.pods]
+        return [(spec, one) for spec in specs for one in spec["containers"]]
+
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     """Lay *change* over *base*, map by map, as Helm does with values files."""

@@ -191,30 +191,51 @@ async def test_a_cancelled_call_gives_its_slot_back():
     assert limiter.in_flight == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from("agcb"), st.integers(0, 20)), max_size=60))
-def test_no_slot_is_lost_or_made_whatever_happens(happenings):
+class Play:
+    """Calls that begin, end and are given up in any order."""
+
+    def __init__(self):
+        self.gate, self.limiter, self.tasks = Gate(), Limiter(4), []
+        self.lm = limited(self.gate, self.limiter)
+
+    def begin(self, _which):
+        self.tasks += start(self.lm, 1)
+
+    def give_up(self, which):
+        if self.tasks:
+            self.tasks[which % len(self.tasks)].cancel()
+
+    def answer(self, which):
+        while self.gate.waiting:
+            if self.gate.waiting[0].done():
+                self.gate.waiting.pop(0)
+                continue
+            self.gate.let_go(busy=which % 3 == 0)
+            break
+
+    async def end(self):
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+MOVES = st.sampled_from([Play.begin, Play.give_up, Play.answer])
+
+
+@given(st.lists(st.tuples(MOVES, st.integers(0, 20)), max_size=60))
+def test_no_slot_is_lost_or_made_whatever_happens(moves):
     async def play():
-        gate, limiter = Gate(), Limiter(4)
-        lm, tasks = limited(gate, limiter), []
-        for happening, which in happenings:
-            if happening == "a":
-                tasks += start(lm, 1)
-            elif happening == "c" and tasks:
-                tasks[which % len(tasks)].cancel()
-            elif gate.waiting and not gate.waiting[0].done():
-                gate.let_go(busy=happening == "b")
-            elif gate.waiting:
-                gate.waiting.pop(0)
+        it = Play()
+        for move, which in moves:
+            move(it, which)
             if which % 2:
                 await turn()
         await turn()
-        assert gate.most <= 4
-        assert limiter.in_flight == gate.inside
-        assert not (limiter.waiting and limiter.in_flight < limiter.slots)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert limiter.in_flight == limiter.waiting == 0
+        assert it.gate.most <= 4
+        assert it.limiter.in_flight == it.gate.inside
+        assert not (it.limiter.waiting and it.limiter.in_flight < it.limiter.slots)
+        await it.end()
+        assert it.limiter.in_flight == it.limiter.waiting == 0
 
     asyncio.run(play())
 

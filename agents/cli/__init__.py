@@ -1,0 +1,1 @@
+"""The command line: one file per noun, registered in ``nouns.py``."""

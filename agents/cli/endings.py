@@ -1,0 +1,35 @@
+"""How a command ends: exceptions become lines for a person and an exit code."""
+
+from collections.abc import Sequence
+
+from agents.exit_codes import ExitCode
+from agents.failures import EdgeError
+from schemas.errors import SchemaError
+from streams.errors import ConfigError, StreamsError
+
+
+def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:
+    """Return the exit code for *error* and what to say, a line each."""
+    match error:
+        case KeyboardInterrupt():
+            return ExitCode.STOPPED, ("stopped",)
+        case ConfigError():
+            return ExitCode.USAGE, error.problems
+        case EdgeError():
+            problems = getattr(error, "problems", None)
+            return error.exit_code, problems or (str(error),)
+        case StreamsError() | SchemaError():
+            return ExitCode.FAILED, (str(error),)
+        case _ if _is_lost_connection(error):
+            line = "the broker does not answer any more; is it up? try again"
+            return ExitCode.UNREACHABLE, (line,)
+        case _:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            return ExitCode.FAILED, (f"{told}; -v shows where",)
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    # Only here: loading the client costs more than most commands.
+    from aiokafka.errors import KafkaConnectionError, NodeNotReadyError  # noqa: PLC0415
+
+    return isinstance(error, KafkaConnectionError | NodeNotReadyError)

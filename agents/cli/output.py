@@ -1,0 +1,56 @@
+"""Rows in three formats: a table for people, JSON and YAML for programs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, get_args
+
+import orjson
+
+Format = Literal["table", "json", "yaml"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+Row = Mapping[str, Any]
+"""Column to value. All rows of one output have the same columns, in one order."""
+
+GAP: Final = "  "
+
+
+def render(shown: Row | Sequence[Row], output: Format) -> str:
+    """Return *shown*, some rows or one object, as text without a last newline."""
+    match output:
+        case "json":
+            return orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
+        case "yaml":
+            # Only here: it takes longer to import than to run.
+            import yaml  # noqa: PLC0415
+
+            plain = orjson.loads(orjson.dumps(shown))
+            text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+            return text.rstrip("\n")
+        case "table":
+            return _table([shown] if isinstance(shown, Mapping) else shown)
+
+
+def _table(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "nothing"
+    lines = [[name.upper() for name in rows[0]]]
+    lines += [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        GAP.join(
+            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None | "":
+            return "-"
+        case True | False:
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(map(_cell, value)) or "-"
+        case _:
+            return " ".join(str(value).split())
