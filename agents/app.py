@@ -58,7 +58,7 @@ HEARTBEATS: Final = 10
 class Worker:
     """A worker: Faust app, tasks, stores, registry and HTTP, from one Settings."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one caller, and the fault tests
         self,
         settings: Settings,
         pipelines: Mapping[str, Pipeline],

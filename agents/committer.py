@@ -48,9 +48,13 @@ class Pending:
     """A settlement on its way, and what to settle instead if it is refused."""
 
     settlement: Settlement
-    instead: Callable[[str], Settlement | None]
+    instead: "Callable[[str], Pending | None]"
     """Given the broker's reason: what a caller gets for a record that Kafka will
     never take. None: nothing can be smaller, hold the task."""
+
+
+def nothing_smaller(_reason: str) -> None:
+    """Say that a refused settlement has nothing to stand for it."""
 
 
 class Watcher(Protocol):
@@ -129,6 +133,7 @@ class Committer:
         self._still_mine = still_mine
         self._catch_up = catch_up
         self._pending: list[Pending] = []
+        self._in_flight = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._abandoned = False
@@ -139,10 +144,12 @@ class Committer:
     @property
     def backlog(self) -> int:
         """Settlements that wait for their transaction."""
-        return len(self._pending)
+        return len(self._pending) + self._in_flight
 
     def settle(self, pending: Pending) -> None:
         """Take a settlement; it is true once its transaction is in."""
+        if not self.backlog:
+            self.last_progress_s = self._clock.monotonic_s()
         self._overlay.add(pending.settlement.writes)
         self._pending.append(pending)
         self._wake.set()
@@ -177,14 +184,17 @@ class Committer:
             if not self._closing and self._interval_s:
                 await asyncio.sleep(self._interval_s)
             await self.flush()
-            if self._closing:
+            # What was settled while a transaction was on its way is not left behind.
+            if self._closing and not self._pending:
                 return
 
     async def flush(self) -> None:
         """Commit everything that is pending now."""
         batch, self._pending = self._pending, []
+        self._in_flight = len(batch)
         if batch:
             await self._commit(batch)
+        self._in_flight = 0
 
     def close(self, *, abandon: bool = False) -> None:
         """Let :meth:`work` end, after what is pending; with *abandon*, without it."""
@@ -195,6 +205,18 @@ class Committer:
         self._wake.set()
 
     async def _commit(self, batch: Sequence[Pending]) -> None:
+        """Make *batch* true together; if the broker refuses one of it, one by one."""
+        if await self._together(batch) is None:
+            return
+        for pending in batch:
+            await self._alone(pending)
+
+    async def _together(self, batch: Sequence[Pending]) -> NotCommitted | None:
+        """Commit *batch* in one transaction; return the refusal of one of its records.
+
+        Raises:
+            ReplacedError: the partition is somebody else's.
+        """
         backoff = Backoff()
         while True:
             self._number += 1
@@ -205,37 +227,39 @@ class Committer:
                 case Committed():
                     self._apply(outcome, group)
                     self._report(group, began_s)
-                    return
+                    return None
                 case Fenced():
                     raise ReplacedError from outcome.error
                 case NotCommitted() | InDoubt():
                     if await self._resolve(outcome, group):
-                        return
+                        return None
             if isinstance(outcome, NotCommitted) and outcome.records_fault:
-                await self._isolate(batch, outcome)
-                return
+                return outcome
             # Not the record's fault (a topic is missing, a permission was lost, the
             # broker is away): nothing is skipped, the task holds until it is mended.
-            self._watcher.held(held=True)
-            await self._wait(backoff)
+            await self._hold(backoff)
 
-    async def _isolate(self, batch: Sequence[Pending], outcome: NotCommitted) -> None:
-        """Settle one at a time, so that only the culprit gets its error."""
-        if len(batch) > 1:
-            for pending in batch:
-                await self._commit([pending])
-            return
-        [culprit] = batch
-        reason = f"{outcome.topic}: {outcome.error}"
-        instead = culprit.instead(reason)
-        log.warning("settlement.refused", partition=self.partition, reason=reason)
-        if instead is None:
-            self._watcher.held(held=True)
-            await asyncio.sleep(Backoff.LONGEST_S)
-            instead = culprit.settlement
-        self._overlay.discard(culprit.settlement.writes)
-        self._overlay.add(instead.writes)
-        await self._commit([Pending(settlement=instead, instead=lambda _reason: None)])
+    async def _alone(self, pending: Pending) -> None:
+        """Settle one record that may be the culprit, or what stands for it."""
+        backoff = Backoff()
+        while True:
+            refusal = await self._together([pending])
+            if refusal is None:
+                return
+            reason = f"{refusal.topic}: {refusal.error}"
+            log.warning("settlement.refused", partition=self.partition, reason=reason)
+            instead = pending.instead(reason)
+            if instead is None:
+                await self._hold(backoff)
+                continue
+            self._overlay.discard(pending.settlement.writes)
+            self._overlay.add(instead.settlement.writes)
+            pending = instead
+
+    async def _hold(self, backoff: "Backoff") -> None:
+        """Wait before the next try, visibly, unless nobody wants one any more."""
+        self._watcher.held(held=True)
+        await self._wait(backoff)
 
     async def _wait(self, backoff: "Backoff") -> None:
         """Wait before the next try, unless nobody wants one any more."""

@@ -12,6 +12,13 @@ MESSAGE_CHARS: Final = 500
 """Reasons are cut here: a header is for people, and may quote a payload."""
 
 
+REASONS: Final = "__dlq.errors."
+"""Of a record that was replayed, these are old: it gets new ones."""
+
+ADDED: Final = 8
+"""How many headers say why; they stand last."""
+
+
 def dead_letter(
     topic: str, record: Record, *, code: str, reason: str, group: str
 ) -> Publish:
@@ -31,7 +38,17 @@ def dead_letter(
         key=record.key,
         value=record.value,
         headers=(
-            *record.headers,
+            *(h for h in record.headers if not h[0].startswith(REASONS)),
             *((name, text.encode()) for name, text in why.items()),
         ),
     )
+
+
+def bare(letter: Publish, size_bytes: int) -> Publish:
+    """Return *letter* without the record's bytes, for one that the DLQ refuses.
+
+    Where the original is stands in the headers; it is kept as long as its topic.
+    """
+    why = letter.headers[-ADDED:]
+    truncated = ("x-penstock-truncated", str(size_bytes).encode())
+    return Publish(topic=letter.topic, key=None, value=None, headers=(*why, truncated))

@@ -6,11 +6,11 @@ from typing import Final
 
 import structlog
 
-from agents.committer import Pending
+from agents.committer import Pending, nothing_smaller
 from agents.dead_letters import dead_letter
 from agents.ledger import LedgerEntry, ledger_key
 from agents.metrics import Metrics
-from agents.record import ECHOED, Record
+from agents.record import ECHOED, ECHOED_BYTES, Record
 from agents.serde import Serde
 from agents.tables import JOURNAL, LEDGER, SESSIONS
 from agents.tasks import View
@@ -56,6 +56,8 @@ class Arrived:
     """A decoded request with everything that is known of its record."""
 
     record: Record
+    pipeline: str
+    """The topic's; the request may name another, and is rejected for it."""
     request: Request
     origin: Source
     replay: int
@@ -64,7 +66,7 @@ class Arrived:
     def run(self) -> bytes:
         """The key of this execution in ledger and journal."""
         r = self.request
-        return ledger_key(r.pipeline, r.home, r.request_id, self.replay)
+        return ledger_key(self.pipeline, r.home, r.request_id, self.replay)
 
 
 class Execution:
@@ -105,7 +107,7 @@ class Execution:
             return self.failed("result.too_large", self._too_large(records, writes))
         return Pending(
             settlement=self._settlement(records, writes),
-            instead=lambda reason: self.failed("result.refused", reason).settlement,
+            instead=lambda reason: self.failed("result.refused", reason),
         )
 
     def failed(
@@ -127,8 +129,11 @@ class Execution:
         records = [self._result(result)]
         if bug is not None:
             records.append(self._diagnostic(bug))
-        settlement = self._settlement(records, self._closing_writes())
-        return Pending(settlement=settlement, instead=lambda _reason: None)
+        return Pending(
+            settlement=self._settlement(records, self._closing_writes()),
+            # Without the diagnostic, if it was that which Kafka refused.
+            instead=lambda reason: self.failed(code, reason) if bug else None,
+        )
 
     def _emit(self, progress: Progress) -> None:
         """Settle what finished in the middle of the run."""
@@ -149,7 +154,9 @@ class Execution:
             Pending(
                 settlement=Settlement(records=tuple(records), writes=writes),
                 # Without the record that was refused: the answer stays paid for.
-                instead=lambda _reason: Settlement(writes=writes),
+                instead=lambda _reason: Pending(
+                    settlement=Settlement(writes=writes), instead=nothing_smaller
+                ),
             )
         )
 
@@ -235,7 +242,11 @@ class Execution:
         headers = self._arrived.record.headers
         if not headers:
             return ()
-        return tuple(header for header in headers if header[0] in ECHOED)
+        return tuple(
+            (name, value)
+            for name, value in headers
+            if name in ECHOED and len(value or b"") <= ECHOED_BYTES
+        )
 
     def _diagnostic(self, bug: BaseException) -> Publish:
         reason = f"{type(bug).__name__}: {bug}"

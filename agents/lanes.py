@@ -74,10 +74,13 @@ class Lanes:
     records: int = 0
     """Records in lanes, the running ones included."""
     size_bytes: int = 0
+    closed: bool = False
     by_key: dict[str, Lane] = field(default_factory=dict)
 
     def submit(self, key: str, work: Work) -> None:
-        """Put *work* at the end of its lane."""
+        """Put *work* at the end of its lane; closed lanes take nothing."""
+        if self.closed:
+            return
         self.records += 1
         self.size_bytes += work.size_bytes
         lane = self.by_key.get(key)
@@ -100,5 +103,6 @@ class Lanes:
 
     def close(self) -> None:
         """Let no lane start anything any more; running records end on their own."""
+        self.closed = True
         for lane in self.by_key.values():
             lane.closed = True

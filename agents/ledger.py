@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import rocksdict
 
+from agents.failures import EdgeError
 from agents.tables import (
     Change,
     Engine,
@@ -86,7 +87,6 @@ class LedgerStore:
         self._db, families = open_files(engine, path, {_META})
         self._meta = families.pop(_META)
         self._meta_handle = self._db.get_column_family_handle(_META)
-        self._mark = read_mark(self._meta, path)
         self._segments = {
             int(name.removeprefix(_SEGMENT)): family
             for name, family in families.items()
@@ -96,6 +96,11 @@ class LedgerStore:
             hour: family.property_int_value("rocksdb.estimate-num-keys") or 0
             for hour, family in self._segments.items()
         }
+        try:
+            self._mark = read_mark(self._meta, path)
+        except EdgeError:
+            self.close()
+            raise
 
     @property
     def mark(self) -> StoreMark:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import structlog
 
-from agents.committer import Pending
+from agents.committer import Pending, nothing_smaller
+from agents.dead_letters import bare
 from agents.execution import Arrived, Execution, Parts
 from agents.lanes import Slots
 from agents.ledger import LedgerEntry
@@ -97,6 +98,7 @@ class PipelineAgent:
                 raise IdError(name)
         return Arrived(
             record=record,
+            pipeline=self.pipeline.name,
             request=request,
             origin=origin_of(record) or record.source,
             replay=replay_of(record),
@@ -117,7 +119,11 @@ class PipelineAgent:
             partition=partition,
             timestamp_ms=record.timestamp_ms,
         )
-        return self._pending(record, (publish,))
+        settlement = Settlement(records=(publish,), source=record.source)
+        return Pending(
+            settlement=settlement,
+            instead=lambda reason: self._aside(record, "route.refused", reason),
+        )
 
     def _set_aside(self, record: Record, error: Any) -> Pending:
         log.warning(
@@ -128,13 +134,20 @@ class PipelineAgent:
             code=error.code,
             reason=str(error),
         )
-        letter = self._parts.set_aside(record, error.code, str(error))
-        return self._pending(record, (letter,))
+        return self._aside(record, error.code, str(error))
+
+    def _aside(self, record: Record, code: str, reason: str) -> Pending:
+        letter = self._parts.set_aside(record, code, reason)
+        instead = self._pending(record, (bare(letter, record.size_bytes),))
+        return Pending(
+            settlement=Settlement(records=(letter,), source=record.source),
+            instead=lambda _reason: instead,
+        )
 
     def _pending(self, record: Record, records: tuple[Publish, ...]) -> Pending:
         """Settle *record* with *records*; nothing smaller can stand for them."""
         settlement = Settlement(records=records, source=record.source)
-        return Pending(settlement=settlement, instead=lambda _reason: None)
+        return Pending(settlement=settlement, instead=nothing_smaller)
 
     async def _execute(self, view: View, arrived: Arrived) -> Pending:
         """Run a request to its end; whatever happens, it has an end."""

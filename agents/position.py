@@ -84,7 +84,7 @@ class Position:
                     for topic, (following, ranges) in sources.items()
                 },
             )
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise StateError(WHAT, f"damaged: {error}") from error
 
 
@@ -121,8 +121,9 @@ class SourceTracker:
         self._high = offset
         if self._before.covers(offset):
             # Finished by an earlier owner, out of order: only its place counts.
-            self._finished.add(offset)
-            self._delivered.append(offset)
+            if self._delivered:
+                self._finished.add(offset)
+                self._delivered.append(offset)
             return False
         self._delivered.append(offset)
         return True
@@ -136,9 +137,12 @@ class SourceTracker:
                 following = offset
                 break
         following = max(following, self._before.next)
+        beyond = [(a, b) for a, b in self._before.ranges if b > self._high]
+        if beyond and beyond[0][0] <= following:
+            # Nothing unfinished up to its end: it came again in part.
+            following = beyond.pop(0)[1] + 1
         ahead = [o for o in finished if o > following]
         ranges = self._ranges(finished, following, len(ahead)) if ahead else []
-        beyond = [(a, b) for a, b in self._before.ranges if b > self._high]
         return SourcePosition(next=following, ranges=tuple(_joined(ranges, beyond)))
 
     def finish(self, offsets: frozenset[int]) -> None:

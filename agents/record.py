@@ -12,6 +12,8 @@ REPLAY: Final = "x-penstock-replay"
 """How often a dead letter was offered again, from 1."""
 ECHOED: Final = ("correlation-id", "traceparent", "tracestate")
 """Headers of a request that its records carry on, byte for byte."""
+ECHOED_BYTES: Final = 1_024
+"""Longer ones are not carried on: they could make a result too large to publish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,12 @@ class Record:
         return None
 
 
+_INT: Final = 2**31
+_LONG: Final = 2**63
+_DIGITS: Final = 9
+"""Of the largest replay that fits Avro's int, whatever its digits."""
+
+
 class HeaderError(ValueError):
     """One of our own headers says something that we never wrote."""
 
@@ -64,9 +72,13 @@ def origin_of(record: Record) -> Source | None:
         return None
     try:
         topic, partition, offset = value.decode().split(" ")
-        return Source(topic=topic, partition=int(partition), offset=int(offset))
+        source = Source(topic=topic, partition=int(partition), offset=int(offset))
     except ValueError:
         raise HeaderError(ORIGIN, value) from None
+    # What Kafka can number, and we can store: anybody may send this header.
+    if not (0 <= source.partition < _INT and 0 <= source.offset < _LONG):
+        raise HeaderError(ORIGIN, value)
+    return source
 
 
 def origin_header(source: Source) -> tuple[str, bytes]:
@@ -83,6 +95,6 @@ def replay_of(record: Record) -> int:
     value = record.header(REPLAY)
     if value is None:
         return 0
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _DIGITS:
         raise HeaderError(REPLAY, value)
     return int(value)

@@ -153,7 +153,11 @@ class KeyStore:
         self._db, families = open_files(engine, path, {_META})
         self._meta = families[_META]
         self._meta_handle = self._db.get_column_family_handle(_META)
-        self._mark = read_mark(self._meta, path)
+        try:
+            self._mark = read_mark(self._meta, path)
+        except EdgeError:
+            self.close()
+            raise
 
     @property
     def mark(self) -> StoreMark:

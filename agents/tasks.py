@@ -129,6 +129,7 @@ class Task:
         self._on_dead = on_dead
         self._running: set[asyncio.Task[None]] = set()
         self._held: deque[tuple[Handler, Record]] = deque()
+        self._held_bytes = 0
         self._learning: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
         self._journal = _runs(stores[JOURNAL].scan())
@@ -137,6 +138,16 @@ class Task:
     def running(self) -> int:
         """Runs in flight."""
         return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Records taken and not answered, the running ones included."""
+        return self.lanes.records + len(self._held)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their bytes."""
+        return self.lanes.size_bytes + self._held_bytes
 
     @property
     def span(self) -> int:
@@ -166,7 +177,7 @@ class Task:
         if not self.trackers[record.topic].deliver(record.offset):
             return
         if self._held:
-            self._held.append((handler, record))
+            self._hold(handler, record)
         else:
             self._admit(handler, record)
 
@@ -174,10 +185,14 @@ class Task:
         try:
             decision = handler.admit(record)
         except UnknownSchemaError as error:
-            self._held.append((handler, record))
+            self._hold(handler, record)
             self._learning = asyncio.create_task(self._learn(handler, error))
             return
         self._take(decision)
+
+    def _hold(self, handler: Handler, record: Record) -> None:
+        self._held.append((handler, record))
+        self._held_bytes += record.size_bytes
 
     def _take(self, decision: Admitted | Pending) -> None:
         if isinstance(decision, Pending):
@@ -196,18 +211,25 @@ class Task:
                 await handler.learn(unknown)
                 continue
             self._held.popleft()
+            self._held_bytes -= record.size_bytes
 
     def _start(self, lane: Lane, work: Work) -> None:
-        run = asyncio.create_task(self._run(lane, work))
+        run = asyncio.create_task(self._run(work))
         self._running.add(run)
-        run.add_done_callback(self._running.discard)
+        # Not in a finally of the run: one that is cancelled before its first step
+        # never gets there, and would keep its slot for ever.
+        run.add_done_callback(lambda done: self._finished(lane, done))
 
-    async def _run(self, lane: Lane, work: Any) -> None:
-        try:
-            # Settled before the lane goes on: its next record must see the writes.
-            self.settle(await work.execute(self))
-        finally:
-            self.lanes.done(lane)
+    async def _run(self, work: Any) -> None:
+        # Settled before the lane goes on: its next record must see the writes.
+        self.settle(await work.execute(self))
+
+    def _finished(self, lane: Lane, run: "asyncio.Task[None]") -> None:
+        self._running.discard(run)
+        self.lanes.done(lane)
+        if not run.cancelled() and run.exception() is not None:
+            # Executions never raise. One that did leaves its record unanswered.
+            self._die(run.exception() or RuntimeError())
 
     async def _work(self) -> None:
         try:
@@ -328,8 +350,8 @@ class Tasks:
         return {
             partition
             for partition, task in self.by_partition.items()
-            if task.lanes.records >= s.max_waiting
-            or task.lanes.size_bytes >= s.max_waiting_bytes
+            if task.waiting >= s.max_waiting
+            or task.waiting_bytes >= s.max_waiting_bytes
             or task.span >= MAX_SPAN
         }
 
@@ -482,8 +504,8 @@ def snapshot(tasks: Tasks) -> list[Held]:
             partition=partition,
             state=task.state.value,
             running=task.running,
-            waiting=task.lanes.records - task.running,
-            waiting_bytes=task.lanes.size_bytes,
+            waiting=task.waiting - task.running,
+            waiting_bytes=task.waiting_bytes,
             unsettled=task.committer.backlog,
             progress_s=task.committer.last_progress_s,
         )

@@ -204,8 +204,9 @@ class _Compiler:
                 self._asked[stage.name] = lm
 
     def _opened(self, name: str) -> LM | None:
+        options = self._file.lms[name]
         try:
-            return self._toolbox.open_lm(name, self._file.lms[name])
+            return None if options is None else self._toolbox.open_lm(name, options)
         except ConfigError as error:
             # Each begins with the option that it is about.
             self._problems.add_options(f"lms.{name}", error.problems)

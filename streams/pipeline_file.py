@@ -84,7 +84,8 @@ class PipelineText:
     input: str | None
     output: str | None
     session: SessionPolicy | None
-    lms: Mapping[str, Mapping[str, Any]]
+    lms: Mapping[str, Mapping[str, Any] | None]
+    """Options by name; None for what could not be read."""
     stages: Mapping[str, StageText]
     named: frozenset[str]
     """All names under ``stages:``, those of unreadable stages too."""
@@ -100,7 +101,7 @@ def read_pipeline(
     top = Section(plain, "", problems)
     top.only(KEYS)
     stages = top.sub("stages", needed=True)
-    flow = _flow(top)
+    flow, flow_is_whole = _flow(top)
     read = [_stage(name, stages.sub(name), kinds) for name in stages.names()]
     return PipelineText(
         name=_pipeline_name(top),
@@ -112,7 +113,7 @@ def read_pipeline(
         stages={stage.name: stage for stage in read if stage is not None},
         named=frozenset(stages.values),
         flow=flow,
-        flow_is_whole=flow == tuple(top.get("flow") or ()),
+        flow_is_whole=flow_is_whole,
     )
 
 
@@ -142,11 +143,11 @@ def _session(top: Section) -> SessionPolicy:
     )
 
 
-def _lms(section: Section) -> dict[str, Mapping[str, Any]]:
-    found = {}
+def _lms(section: Section) -> dict[str, Mapping[str, Any] | None]:
+    found: dict[str, Mapping[str, Any] | None] = dict.fromkeys(section.values)
     for name in section.names():
         entry = section.sub(name)
-        if entry.text("model", needed=True) is not None:
+        if entry.readable and entry.text("model", needed=True) is not None:
             found[name] = entry.values
     return found
 
@@ -154,7 +155,7 @@ def _lms(section: Section) -> dict[str, Mapping[str, Any]]:
 def _stage(
     name: str, section: Section, kinds: Mapping[str, StageKind]
 ) -> StageText | None:
-    kind = _kind(section, kinds)
+    kind = _kind(section, kinds) if section.readable else None
     what = None if kind is None else section.text(kind, needed=True)
     if kind is None or what is None:
         return None
@@ -207,11 +208,12 @@ def _code_stage(name: str, kind: str, what: str, section: Section) -> StageText:
     )
 
 
-def _flow(top: Section) -> tuple[str, ...]:
+def _flow(top: Section) -> tuple[tuple[str, ...], bool]:
+    """Return the stages that the flow names, and whether that is all it says."""
     items = top.get("flow")
     if not (isinstance(items, list) and items):
         top.wrong("flow", "must be a list of stages, in the order in which they run")
-        return ()
+        return (), False
     found: list[str] = []
     for index, item in enumerate(items, start=1):
         problem = _flow_problem(item, found)
@@ -219,7 +221,7 @@ def _flow(top: Section) -> tuple[str, ...]:
             found.append(item)
         else:
             top.wrong(f"flow.{index}", problem)
-    return tuple(found)
+    return tuple(found), len(found) == len(items)
 
 
 def _flow_problem(item: object, before: Sequence[str]) -> str | None:

@@ -16,6 +16,8 @@ class Section:
         self._problems = problems
         self.values: Mapping[str, Any] = {}
         """What the file says, by key in its order."""
+        self.readable = isinstance(value, Mapping)
+        """False where it is no mapping: a problem, and reason for no other."""
         if isinstance(value, Mapping):
             self.values = value
         else:

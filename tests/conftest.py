@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from agents.broker import BrokerOptions, DevBroker, Installation, install
 
-NEEDS_BROKER = {"kafka", "broker", "bootstrap", "start_broker"}
+NEEDS_BROKER = {"kafka", "broker", "bootstrap", "start_broker", "own_cache"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
@@ -51,3 +52,12 @@ def start_broker(kafka: Installation) -> Iterator[Callable[..., DevBroker]]:
     yield start
     for each in started:
         each.close()
+
+
+@pytest.fixture
+def own_cache(kafka: Installation, tmp_path: Path) -> Path:
+    """A cache folder of the test's own: Kafka's jars, and nobody else's brokers."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / kafka.jars.name).symlink_to(kafka.jars)
+    return cache

@@ -7,14 +7,16 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from agents.broker import BrokerOptions, DevBroker, Installation, detached
+from agents.broker import BrokerOptions, DevBroker, detached
 from agents.broker.coordinators import coordinators_answer
 from agents.broker.folders import new_folder
 from agents.failures import PortTakenError
@@ -114,16 +116,20 @@ def test_it_comes_back_on_the_same_port_with_the_same_data(own):
         assert "broker-kept" in topics(before)
 
 
-def test_behind_a_proxy_it_names_the_proxy_to_those_who_came_through_it(
+async def test_behind_a_proxy_it_names_the_proxy_to_those_who_came_through_it(
     own, proxy_port
 ):
-    def advertised(port: int) -> int:
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"})
-        (node,) = admin.list_topics(timeout=20).brokers.values()
+    async def advertised(port: int) -> int:
+        # It asks whom it was given and connects to nobody else, unlike librdkafka,
+        # which would look for the proxy.
+        client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{port}")
+        await client.bootstrap()
+        (node,) = client.cluster.brokers()
+        await client.close()
         return int(node.port)
 
-    assert advertised(own.proxied_port) == proxy_port
-    assert advertised(own.identity.direct) == own.identity.direct
+    assert await advertised(own.proxied_port) == proxy_port
+    assert await advertised(own.identity.direct) == own.identity.direct
 
 
 def test_a_port_in_use_is_said_so_and_leaves_no_process_and_no_data(kafka):
@@ -151,12 +157,12 @@ time.sleep(60)
 """
 
 
-def test_it_dies_with_its_owner_even_if_that_was_killed(kafka):
+def test_it_dies_with_its_owner_even_if_that_was_killed(own_cache):
     with subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, "-c", HOLDER],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PENSTOCK_CACHE_DIR": str(kafka.cache)},  # noqa: TID251
+        env={**os.environ, "PENSTOCK_CACHE_DIR": str(own_cache)},  # noqa: TID251
         start_new_session=True,
     ) as owner:
         pid = int(owner.stdout.readline())
@@ -166,12 +172,12 @@ def test_it_dies_with_its_owner_even_if_that_was_killed(kafka):
     assert gone_within(pid, 12)
 
 
-def test_an_interrupted_start_leaves_no_process(kafka):
+def test_an_interrupted_start_leaves_no_process(own_cache):
     holder = HOLDER.replace("print(broker.pid, flush=True)", "")
     with subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, "-c", holder],
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PENSTOCK_CACHE_DIR": str(kafka.cache)},  # noqa: TID251
+        env={**os.environ, "PENSTOCK_CACHE_DIR": str(own_cache)},  # noqa: TID251
         start_new_session=True,
     ) as owner:
         me = psutil.Process(owner.pid)
@@ -191,24 +197,21 @@ def is_kafka(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.fixture
-def own_cache(kafka, tmp_path) -> Installation:
-    """The same jars, another cache: its detached broker is nobody else's."""
-    return Installation(java=kafka.java, jars=kafka.jars, cache=tmp_path)
-
-
-def test_the_detached_broker_starts_once_stops_by_pid_and_keeps_its_topics(own_cache):
-    cache = own_cache.cache
+def test_the_detached_broker_starts_once_stops_by_pid_and_keeps_its_topics(
+    kafka, own_cache
+):
+    cache = own_cache
+    own = replace(kafka, cache=own_cache)
     assert detached.find(cache) is None
     try:
-        first = detached.start(own_cache, BrokerOptions())
-        assert detached.start(own_cache, BrokerOptions()) == first
+        first = detached.start(own, BrokerOptions())
+        assert detached.start(own, BrokerOptions()) == first
         assert detached.find(cache).running
         create(first.bootstrap, "broker-detached")
         assert detached.stop(cache, wipe=False)
         assert not detached.find(cache).running
         assert not detached.stop(cache, wipe=False)
-        again = detached.start(own_cache, BrokerOptions())
+        again = detached.start(own, BrokerOptions())
         assert again.bootstrap == first.bootstrap
         assert "broker-detached" in topics(again.bootstrap)
     finally:
@@ -216,15 +219,15 @@ def test_the_detached_broker_starts_once_stops_by_pid_and_keeps_its_topics(own_c
     assert detached.find(cache) is None
 
 
-def test_a_pid_that_another_process_got_is_not_stopped(own_cache):
-    folder = own_cache.cache / "brokers" / "dev"
+def test_a_pid_that_another_process_got_is_not_stopped(tmp_path):
+    folder = tmp_path / "brokers" / "dev"
     folder.mkdir(parents=True)
     (folder / "broker.json").write_text(
         f'{{"pid":{os.getpid()},"started_ms":0,'
         '"identity":{"node_id":1,"direct":1,"controller":2,"proxied":null}}'
     )
-    assert not detached.find(own_cache.cache).running
-    assert not detached.stop(own_cache.cache, wipe=False)
+    assert not detached.find(tmp_path).running
+    assert not detached.stop(tmp_path, wipe=False)
 
 
 def test_what_a_killed_owner_left_is_swept_and_nothing_else(tmp_path: Path):

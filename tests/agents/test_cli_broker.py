@@ -30,7 +30,6 @@ def folders(tmp_path) -> dict[str, str]:
         "PENSTOCK_PIPELINES_DIR": str(tmp_path),
         "PENSTOCK_CODE_PATHS": str(tmp_path),
         "PENSTOCK_CODE_MODULES": "calling",
-        "PENSTOCK_CACHE_DIR": str(tmp_path / "cache"),
         "PENSTOCK_STATE_DIR": str(tmp_path / "state"),
         "PENSTOCK_PREFIX": f"cli{next(numbers)}",
         "PENSTOCK_PARTITIONS": "2",
@@ -83,10 +82,9 @@ def test_the_doctor_is_content_once_the_topics_are_there(env, capsys):
 
 
 def test_without_an_address_commands_use_the_running_dev_broker(
-    folders, kafka, tmp_path, capsys
+    folders, own_cache, capsys
 ):
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / kafka.jars.name).symlink_to(kafka.jars)
+    folders["PENSTOCK_CACHE_DIR"] = str(own_cache)
     try:
         assert run(["dev", "broker", "start", "-o", "json"], folders) == ExitCode.DONE
         started = orjson.loads(capsys.readouterr().out)

@@ -1,7 +1,7 @@
 """The position record: every record is worked on, and none again once it is in."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -111,6 +111,9 @@ class Partition(RuleBasedStateMachine):
 
 
 TestPartition = Partition.TestCase
+TestPartition.settings = settings(
+    max_examples=60, stateful_step_count=25, deadline=None
+)
 
 
 def test_a_record_is_delivered_once_however_often_it_comes():
@@ -191,6 +194,7 @@ def test_a_newer_or_damaged_record_is_refused(stored):
         Position.unpack(stored)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=40))
 def test_no_bytes_are_read_as_a_record_by_accident(body):
     with pytest.raises(StateError):
