@@ -3,13 +3,13 @@
 A task has the lanes of its keys, the stores of its tables, and one transactional
 producer. States, and what moves between them:
 
-    OPENING ──claimed (Tasks.assign)──▶ LIVE ──drain──▶ CLOSED
+    OPENING ──claimed (Tasks.assign)──▶ LIVE ──drain──▶ DRAINING ──▶ CLOSED
                                          │
                        ReplacedError, or a store that cannot be written
                                          ▼
                                         DEAD ──drop (Tasks.assign)──▶ CLOSED
 
-What holds: only a LIVE task takes records, and only it publishes. A DEAD task whose
+What holds: only a LIVE task takes records; a DRAINING one still publishes. A DEAD task whose
 partition is still assigned to us asks for a rejoin of the group; its records wait at
 the broker, none is skipped. A rebalance leaves tasks of partitions that stay alone:
 their LM calls go on, and records that come again are skipped by their trackers.
@@ -102,6 +102,7 @@ class State(Enum):
 
     OPENING = "opening"
     LIVE = "live"
+    DRAINING = "draining"
     DEAD = "dead"
     CLOSED = "closed"
 
@@ -164,7 +165,7 @@ class Task:
         return self._stores[table].get(key) if write is None else write.value
 
     def settle(self, pending: Pending) -> None:
-        if self.state is State.LIVE:
+        if self.state in (State.LIVE, State.DRAINING):
             self.committer.settle(pending)
 
     def journalled(self, run: bytes) -> Mapping[bytes, bytes]:
@@ -258,6 +259,8 @@ class Task:
 
     async def drain(self, budget_s: float) -> None:
         """Finish what runs, within *budget_s*; commit it; publish nothing more."""
+        if self.state is State.LIVE:
+            self.state = State.DRAINING
         self.lanes.close()
         self._held.clear()
         if self._running:

@@ -3,12 +3,15 @@
 import re
 from typing import Final, TypedDict
 
-HARSH: Final = {
-    "you must": "please",
-    "you failed to": "it seems you could not",
-    "obviously": "",
-    "your fault": "a mishap",
-}
+GREETING: Final = "Kind regards, the support team"
+
+MILDER: Final = (
+    (re.compile(r"\bobviously,?\s*", re.IGNORECASE), ""),
+    (re.compile(r"\byou must\b", re.IGNORECASE), "please"),
+    (re.compile(r"\byou failed to\b", re.IGNORECASE), "it seems you could not"),
+    (re.compile(r"\byour fault\b", re.IGNORECASE), "a mishap"),
+)
+"""Harsh words, and what to say instead."""
 
 
 class Softened(TypedDict):
@@ -19,9 +22,7 @@ class Softened(TypedDict):
 
 def soften(reply: str) -> Softened:
     """Take the edge off a reply, and end it with a greeting."""
-    for harsh, mild in HARSH.items():
-        reply = re.sub(rf"\b{harsh}\b", mild, reply, flags=re.IGNORECASE)
-    reply = " ".join(reply.split())
-    if reply.endswith("Kind regards, the support team"):
-        return {"reply": reply}
-    return {"reply": f"{reply} Kind regards, the support team".strip()}
+    for harsh, mild in MILDER:
+        reply = harsh.sub(mild, reply)
+    reply = reply.strip()
+    return {"reply": reply if reply.endswith(GREETING) else f"{reply}\n\n{GREETING}"}

@@ -7,6 +7,7 @@ from typing import Final
 HEAD_BYTES: Final = 65_536
 """Longest status line and headers together."""
 
+VERSIONS: Final = frozenset({"HTTP/1.1", "HTTP/1.0"})
 NO_BODY: Final = frozenset({204, 304})
 INTERIM: Final = range(100, 200)
 
@@ -84,19 +85,20 @@ class AnswerReader:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 and len(self._buffer) <= HEAD_BYTES:
             return False
-        first, *lines = bytes(self._buffer[: max(end, 0)]).split(b"\r\n")
-        version, _, rest = first.partition(b" ")
-        if version not in {b"HTTP/1.1", b"HTTP/1.0"} or not rest[:3].isdigit():
+        head = self._buffer[: max(end, 0)].decode("latin-1")
+        first, *lines = head.split("\r\n")
+        version, _, rest = first.partition(" ")
+        digits = rest[:3]
+        if version not in VERSIONS or not (digits.isascii() and digits.isdigit()):
             reason = "this is no HTTP answer"
             raise GarbledAnswerError(reason)
         del self._buffer[: end + 4]
-        status = int(rest[:3])
+        status = int(digits)
         if status not in INTERIM:
             self._status = status
             self._headers = dict(map(_header, lines))
-            self._keeps = version == b"HTTP/1.1" and not self._says(
-                "connection", "close"
-            )
+            closes = self._says("connection", "close")
+            self._keeps = version == "HTTP/1.1" and not closes
             self._measure()
         return True
 
@@ -158,9 +160,9 @@ class AnswerReader:
         return any(word in said for word in words) if words else bool(said)
 
 
-def _header(line: bytes) -> tuple[str, str]:
-    name, _, value = line.partition(b":")
-    return name.decode("latin-1").strip().lower(), value.decode("latin-1").strip()
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip().lower(), value.strip()
 
 
 def _chunk_size(line: bytearray) -> int:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from streams.clock import Clock
+from streams.durations import duration_s
 from streams.errors import ConfigError
 from streams.lms.demo import DemoLM
 from streams.lms.http_pool import Address
@@ -72,7 +73,7 @@ def _endpoint(name: str, said: Options, env: Mapping[str, str]) -> Endpoint:
         model=model,
         key=key,
         params={k: v for k, v in chosen.items() if v is not None} | dict(said.params),
-        timeout_s=float(said.timeout),
+        timeout_s=duration_s(said.timeout) or 0.0,
     )
 
 

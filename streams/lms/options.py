@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
 
+from streams.durations import duration_s
 from streams.lms.providers import DEMO, PROVIDERS
 
 LIMIT: Final = 64
 """Calls in flight per LM unless the pipeline says otherwise."""
 
-TIMEOUT_S: Final = 120.0
+TIMEOUT: Final = "2m"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +32,8 @@ class Options:
     """Anything else that belongs into the body of every call."""
     limit: int = LIMIT
     """Calls in flight at most. 429s lower it for a while by themselves."""
-    timeout: float = TIMEOUT_S
-    """Seconds that the LM may take for one answer."""
+    timeout: str = TIMEOUT
+    """How long the LM may take for one answer, such as ``30s``."""
 
 
 def problems_of(options: Mapping[str, Any]) -> list[str]:
@@ -91,5 +92,5 @@ _FITS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "max_tokens": (_number(1, whole=True), "a whole number of at least 1"),
     "params": (_is_named, "names and values"),
     "limit": (_number(1, whole=True), "a whole number of at least 1"),
-    "timeout": (_number(0.001), "seconds, as a number"),
+    "timeout": (lambda v: duration_s(v) is not None, "a duration such as 30s"),
 }

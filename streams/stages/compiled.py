@@ -55,7 +55,7 @@ def agrees(
         said = adapter.format_assistant_message_content(signature, probe.outputs)
         if not _same_reading(program, reader, said):
             return False
-    return True
+    return _same_reading(program, reader, "There is no field in this answer.")
 
 
 def _same_reading(program: Program, reader: Reader, text: str) -> bool:

@@ -75,7 +75,7 @@ def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401 - of type *kind*
             return [_sample(kind.item, turn + at) for at in range(turn % 3)]
         case MapOf():
             return {f"key {at}": _sample(kind.value, at) for at in range(turn % 3)}
-        case Maybe():
-            return None if turn % 2 else _sample(kind.inner, turn)
-        case HistoryType():
+        case Maybe() if turn % 2 == 0:
+            return _sample(kind.inner, turn)
+        case Maybe() | HistoryType():
             return None

@@ -176,15 +176,18 @@ def test_executions_that_differ_in_anything_have_keys_of_their_own():
     assert len(keys) == 4**3 * 3
 
 
-def test_files_that_rocksdb_refuses_are_corruption(engine, opened, tmp_path):
-    opened().close()
-    for file in (tmp_path / "ledger" / "0").glob("MANIFEST*"):
-        file.write_bytes(b"rubbish")
-    with pytest.raises(CorruptStoreError):
-        LedgerStore(
+def test_files_that_rocksdb_refuses_are_corruption(engine, tmp_path):
+    def ledger():
+        return LedgerStore(
             engine,
-            tmp_path / "ledger" / "0",
+            tmp_path / "0",
             window_s=1,
             max_entries=1,
             on_shortened=lambda _: None,
         )
+
+    ledger().close()
+    for file in (tmp_path / "0").glob("MANIFEST*"):
+        file.write_bytes(b"rubbish")
+    with pytest.raises(CorruptStoreError):
+        ledger()

@@ -21,7 +21,7 @@ SOURCE = Source(topic="penstock.desk.requests", partition=0, offset=7)
 
 
 class ScriptedLM:
-    """An LM that answers what it is told to, and otherwise echoes what it was asked."""
+    """An LM that answers what it is told to, then *otherwise*."""
 
     def __init__(self, name="small"):
         self.name = name
@@ -31,6 +31,7 @@ class ScriptedLM:
         self.asked = []
         self.ids = []
         self.script = {}
+        self.otherwise = {}
 
     def say(self, stage, *answers):
         """Give *answers* to the next calls of *stage*; errors are raised."""
@@ -44,7 +45,7 @@ class ScriptedLM:
         self.asked.append((stage, call.messages[0]["content"]))
         self.ids.append(call.request_id)
         told = self.script.get(stage)
-        answer = told.pop(0) if told else {"answer": f"{stage}: {call.messages}"[:60]}
+        answer = told.pop(0) if told else self.otherwise
         if callable(answer):
             answer = await answer()
         if isinstance(answer, BaseException):
@@ -149,9 +150,17 @@ class Bench:
             self.compile(text, where)
         return [p.removeprefix(f"{where}: ") for p in caught.value.problems]
 
-    async def run(self, pipeline, *, start=None, **request):
+    async def run(self, pipeline, /, *, start=None, **request):
         """Run a request; *start* overrides what the run begins with."""
+        # Timeouts of asyncio run on the bench's clock too: no test waits, and none
+        # depends on how busy the machine is.
+        asyncio.get_running_loop().time = self.clock.monotonic_s
         return await run(pipeline, self.request(**request), self.start(**(start or {})))
+
+    async def hang(self):
+        """Answer as an LM that never does: a minute passes, and nothing happens."""
+        self.clock.advance(60)
+        await asyncio.Event().wait()
 
     def request(self, **given):
         """Return a request; the inputs default to one ticket."""
@@ -185,3 +194,9 @@ class Bench:
 @pytest.fixture
 def bench():
     return Bench()
+
+
+@pytest.fixture(scope="session")
+def new_bench():
+    """For tests that need several."""
+    return Bench

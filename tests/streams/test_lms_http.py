@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.lms import http_pool
@@ -71,6 +71,7 @@ def test_what_is_no_usable_answer_is_refused(name):
         read([GARBLED[name]])
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(st.binary(), max_size=20))
 def test_no_bytes_raise_anything_else(pieces):
     with suppress(GarbledAnswerError):
@@ -207,6 +208,15 @@ async def test_a_connection_that_its_server_closed_is_not_used_again():
         await until(lambda: not pool._idle)  # noqa: SLF001 - no sooner
         await pool.post(b"")
         assert server.connections == 2
+
+
+async def test_a_connection_that_ended_is_cut_off_for_whoever_still_has_it():
+    async with serving(says(WHOLE["stated"], stay=False)) as (_, pool):
+        connection = await pool._connect()  # noqa: SLF001 - the moment before a request
+        connection.close()
+        connection.connection_lost(None)
+        with pytest.raises(CutOffError):
+            await connection.ask(b"")
 
 
 async def test_a_connection_that_lay_idle_for_long_is_not_used_again(monkeypatch):

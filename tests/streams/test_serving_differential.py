@@ -30,6 +30,18 @@ from streams.stages.prompt import Prompt
 from streams.stages.reading import Reader, UnusableAnswerError
 
 ADAPTER = chat_adapter()
+
+
+def tried(times):
+    """Return settings that try the same examples every time, however long one takes."""
+    return settings(
+        max_examples=times,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 LABEL = Choice(("billing", "bug", 'it\'s "other"'))
 NUMBER = Choice((1, 2, 30))
 TYPES = {
@@ -137,13 +149,13 @@ REASONED = program(spec(FIELDS[:2], FIELDS[4:7]), "reason")
 
 
 @given(given_fields)
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@tried(60)
 def test_messages_are_the_same_for_any_values(fields):
     assert_same_messages(PLAIN, fields)
 
 
 @given(partial_fields)
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@tried(40)
 def test_messages_are_the_same_when_inputs_are_missing(fields):
     assert_same_messages(PLAIN, fields)
     assert_same_messages(REASONED, fields)
@@ -159,7 +171,7 @@ def test_messages_are_the_same_when_inputs_are_missing(fields):
         max_size=4,
     ),
 )
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@tried(40)
 def test_messages_are_the_same_with_any_history(fields, said):
     assert_same_messages(WITH_HISTORY, fields, turns(*said))
 
@@ -262,7 +274,7 @@ def answers(values):
 
 
 @given(given_fields)
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@tried(60)
 def test_good_answers_are_read_the_same(values):
     assert_same_reading(PLAIN, answers(values))
 
@@ -347,7 +359,7 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces | st.text(max_size=5), max_size=25).map("".join))
-@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@tried(300)
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 def test_any_text_is_read_the_same_or_refused_by_both(said):
     assert_same_reading(ABC, said)

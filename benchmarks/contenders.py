@@ -1,0 +1,124 @@
+"""Contenders: who runs, on which topics, with which command."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.lab import PARTITIONS, Lab, LabError, Start
+from benchmarks.requests import avro_requests, json_requests
+
+HERE: Final = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Penstock:
+    """A worker of this checkout, or of another."""
+
+    pipelines: str
+    """Folder below ``pipelines/``."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    sessions: bool = True
+    checkout: Path = HERE.parent
+
+    def prepare(self, lab: Lab, requests: int) -> Start:
+        """Make the topics of a fresh app, and fill its requests."""
+        start = self.start(lab)
+        env = {**lab.env, **start.env}
+        lab.fill(start.requests, avro_requests(requests, env, sessions=self.sessions))
+        return start
+
+    def start(self, lab: Lab) -> Start:
+        """Make the topics of a fresh app.
+
+        Raises:
+            LabError: `penstock topics apply` failed.
+        """
+        prefix = lab.fresh("penstock")
+        command = (sys.executable, "-m", "agents")
+        env = {
+            "PENSTOCK_BOOTSTRAP": lab.bootstrap,
+            "PENSTOCK_PREFIX": prefix,
+            "PENSTOCK_PARTITIONS": str(PARTITIONS),
+            "PENSTOCK_PIPELINES_DIR": str(HERE / "pipelines" / self.pipelines),
+            "PENSTOCK_CODE_PATHS": str(HERE / "code"),
+            "PENSTOCK_CODE_MODULES": "bench_stages",
+            "PENSTOCK_STATE_DIR": str(lab.folder / prefix),
+            "PENSTOCK_HTTP_PORT": "0",
+            "PENSTOCK_LOG_LEVEL": "info",
+            **self.settings,
+        }
+        start = Start(
+            command=(*command, "worker"),
+            requests=f"{prefix}.bench.requests",
+            results=f"{prefix}.bench.results",
+            env=env,
+            folder=self.checkout,
+        )
+        apply = Start(
+            command=(*command, "topics", "apply"),
+            requests="",
+            results="",
+            env=env,
+            folder=self.checkout,
+        )
+        with lab.running(f"{prefix}-topics", apply) as applying:
+            if applying.wait() != 0:
+                raise LabError(applying.log)
+        return start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faust:
+    """A plain Faust agent with a table."""
+
+    python: Path
+
+    def prepare(self, lab: Lab, requests: int) -> Start:
+        """Make its topics and fill its requests."""
+        app = lab.fresh("faust")
+        asked, answered = f"{app}.requests", f"{app}.results"
+        lab.make_topics(asked, answered)
+        lab.make_topics(f"{app}-turns-changelog", compact=True)
+        lab.fill(asked, json_requests(requests))
+        script = str(HERE / "peers" / "faust_count.py")
+        folder = str(lab.folder / app)
+        return Start(
+            command=(
+                *(str(self.python), script, lab.bootstrap),
+                *(app, asked, answered, folder),
+            ),
+            requests=asked,
+            results=answered,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quix:
+    """Quix Streams, exactly-once, with the same records out and the same state."""
+
+    python: Path
+    commit_interval_s: float
+
+    def prepare(self, lab: Lab, requests: int) -> Start:
+        """Make its topics and fill its requests."""
+        group = lab.fresh("quix")
+        asked, stages, answered = (
+            f"{group}.{role}" for role in ("requests", "stages", "results")
+        )
+        lab.make_topics(asked, stages, answered)
+        lab.fill(asked, json_requests(requests))
+        script = str(HERE / "peers" / "quix_count.py")
+        folder, interval = str(lab.folder / group), str(self.commit_interval_s)
+        return Start(
+            command=(
+                *(str(self.python), script, lab.bootstrap, group),
+                *(asked, stages, answered, folder, interval),
+            ),
+            requests=asked,
+            results=answered,
+        )
+
+
+Contender = Penstock | Faust | Quix

@@ -1,0 +1,64 @@
+"""A worker that is killed or told to stop: one answer each, and nothing paid twice."""
+
+import signal
+
+from tests.integration.asking import RUNNING, asking
+from tests.integration.eventually import eventually
+
+REQUESTS = 160
+
+
+def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
+    new_lab, tmp_path
+):
+    with asking(new_lab, tmp_path, requests=REQUESTS) as case:
+        worker = case.lab.worker(instance="one").ready()
+        case.load()
+        case.answers(REQUESTS // 3)
+        worker.kill()
+        # What it left open is aborted by its successor: this is all that counts.
+        asked, finished = set(case.lm.asked()), case.finished()
+        worker = case.lab.worker(instance="one").ready()
+        case.answers()
+        assert worker.terminate() == 0
+        case.check()
+        again = case.lm.repeated()
+        assert not finished & again.keys(), "a finished call was paid again"
+        # In flight, or answered and not committed: no more than runs in flight,
+        # and those that ended in the last instant.
+        assert sum(again.values()) <= len(asked - finished) <= 2 * RUNNING
+        print(f"kill -9: repeated {len(again)} of {len(asked - finished)} unfinished")
+
+
+def test_sigterm_under_load_drains_and_repeats_nothing(new_lab, tmp_path):
+    with asking(new_lab, tmp_path, requests=REQUESTS) as case:
+        worker = case.lab.worker().ready()
+        case.load()
+        case.answers(REQUESTS // 3)
+        worker.send(signal.SIGTERM)
+        eventually(
+            lambda: worker.get("/readyz")[0] != 200, within_s=5, what="not ready"
+        )
+        # A second one changes nothing.
+        worker.send(signal.SIGTERM)
+        assert worker.wait(within_s=25) == 0
+        assert case.lab.members() == 0
+        successor = case.lab.worker("b").ready()
+        case.answers()
+        assert successor.terminate() == 0
+        case.check()
+        assert case.lm.repeated() == {}
+
+
+def test_sigterm_while_joining_the_group_ends_the_worker(new_lab, tmp_path):
+    with asking(new_lab, tmp_path, requests=1) as case:
+        # A member that died without a word: the group waits for it, with whoever
+        # joins meanwhile.
+        dead = case.lab.worker("dead", session_timeout_s="30").ready()
+        dead.kill()
+        joining = case.lab.worker("joining")
+        eventually(
+            lambda: case.lab.members() == 2, within_s=30, what="a joining member"
+        )
+        assert joining.get("/readyz")[0] == 503
+        assert joining.terminate(within_s=30) == 0
