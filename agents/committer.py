@@ -64,7 +64,7 @@ class Watcher(Protocol):
 
     def doubted(self, outcome: str) -> None: ...
 
-    def held(self, *, held: bool) -> None: ...
+    def held(self, partition: int, *, held: bool) -> None: ...
 
 
 class ReplacedError(Exception):
@@ -178,15 +178,18 @@ class Committer:
             ReplacedError: nothing may be published for this partition any more.
             DiskFullError: a store could not be written; its changelog has it all.
         """
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if not self._closing and self._interval_s:
-                await asyncio.sleep(self._interval_s)
-            await self.flush()
-            # What was settled while a transaction was on its way is not left behind.
-            if self._closing and not self._pending:
-                return
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if not self._closing and self._interval_s:
+                    await asyncio.sleep(self._interval_s)
+                await self.flush()
+                # What was settled during a transaction is not left behind.
+                if self._closing and not self._pending:
+                    return
+        finally:
+            self._watcher.held(self.partition, held=False)
 
     async def flush(self) -> None:
         """Commit everything that is pending now."""
@@ -232,6 +235,7 @@ class Committer:
                     raise ReplacedError from outcome.error
                 case NotCommitted() | InDoubt():
                     if await self._resolve(outcome, group):
+                        self._report(group, began_s)
                         return None
             if isinstance(outcome, NotCommitted) and outcome.records_fault:
                 return outcome
@@ -258,7 +262,7 @@ class Committer:
 
     async def _hold(self, backoff: "Backoff") -> None:
         """Wait before the next try, visibly, unless nobody wants one any more."""
-        self._watcher.held(held=True)
+        self._watcher.held(self.partition, held=True)
         await self._wait(backoff)
 
     async def _wait(self, backoff: "Backoff") -> None:
@@ -348,7 +352,7 @@ class Committer:
         records = sum(len(settlement.records) for settlement in group.settlements)
         seconds = self.last_progress_s - began_s
         self._watcher.committed(len(group.settlements), records, seconds)
-        self._watcher.held(held=False)
+        self._watcher.held(self.partition, held=False)
 
     async def _resolve(self, outcome: NotCommitted | InDoubt, group: Group) -> bool:
         """Find out whether the doubtful transaction is in; True if it is.
@@ -373,7 +377,6 @@ class Committer:
         if is_in:
             # The stores have it already: catching up read it from the changelogs.
             self._finish(group)
-            self.last_progress_s = self._clock.monotonic_s()
         return is_in
 
     async def _read_position(self) -> Position:

@@ -42,7 +42,7 @@ EdgeGauge = Literal[
     "penstock_task_waiting_bytes",
     # Settlements that wait for their transaction, by partition.
     "penstock_task_unsettled",
-    # 1 while a worker holds a task because Kafka refuses its records.
+    # Tasks that wait because Kafka refuses their records, or is away.
     "penstock_held",
     # Partitions with a live task.
     "penstock_tasks_live",
@@ -126,7 +126,7 @@ class Metrics:
         # Stages may run in threads, so the cache is filled under a lock.
         self._children: dict[tuple[str, tuple[tuple[str, str], ...]], object] = {}
         self._lock = threading.Lock()
-        self.is_held = False
+        self._held: set[int] = set()
 
     def count(
         self, name: core.Counter | EdgeCounter, amount: float = 1, **labels: str
@@ -155,10 +155,18 @@ class Metrics:
         """Count one commit whose reply never came, now that its outcome is known."""
         self.count("penstock_commits_in_doubt_total", outcome=outcome)
 
-    def held(self, *, held: bool) -> None:
+    def held(self, partition: int, *, held: bool) -> None:
         """Show whether a task waits for Kafka to take its records again."""
-        self.is_held = held
-        self.gauge("penstock_held", float(held))
+        if held:
+            self._held.add(partition)
+        else:
+            self._held.discard(partition)
+        self.gauge("penstock_held", len(self._held))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether any task waits for Kafka."""
+        return bool(self._held)
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""

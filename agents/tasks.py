@@ -9,9 +9,9 @@ producer. States, and what moves between them:
                                          ▼
                                         DEAD ──drop (Tasks.assign)──▶ CLOSED
 
-What holds: only a LIVE task takes records; a DRAINING one still publishes. A DEAD task whose
-partition is still assigned to us asks for a rejoin of the group; its records wait at
-the broker, none is skipped. A rebalance leaves tasks of partitions that stay alone:
+What holds: only a LIVE task takes records; a DRAINING one still publishes. A DEAD task
+whose partition is still assigned to us asks for a rejoin of the group; its records wait
+at the broker, none is skipped. A rebalance leaves tasks of partitions that stay alone:
 their LM calls go on, and records that come again are skipped by their trackers.
 """
 

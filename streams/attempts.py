@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -50,7 +51,7 @@ async def perform(
             return StageEnd(attempts=attempt, usage=calls.usage, error=late)
         was_up = _is_up(planned)
         try:
-            outputs, used = await _once(planned, fields, run)
+            outputs, used = await _once(planned, fields, run, calls)
         except StreamsError as failed:
             error = failed
         else:
@@ -73,7 +74,7 @@ async def perform(
 
 
 async def _once(
-    planned: PlannedStage, fields: Fields, run: RunContext
+    planned: PlannedStage, fields: Fields, run: RunContext, calls: StageCalls
 ) -> tuple[dict[str, Any], Usage]:
     """Answer once: clean outputs, and what the stage says that it used.
 
@@ -82,7 +83,7 @@ async def _once(
         DeadlineError: the time of the request ran out meanwhile.
     """
     try:
-        outcome = await _within_budget(planned, fields, run)
+        outcome = await _within_budget(planned, fields, run, calls)
         outputs, problems = planned.check(outcome.outputs)
     except (StageError, DeadlineError):
         raise
@@ -101,23 +102,66 @@ async def _once(
 
 
 async def _within_budget(
-    planned: PlannedStage, fields: Fields, run: RunContext
+    planned: PlannedStage, fields: Fields, run: RunContext, calls: StageCalls
 ) -> StageOutcome:
     """Call the stage with what its timeout and the deadline leave it."""
     left_s = _left_s(run)
     timeout_s = math.inf if planned.timeout_s is None else planned.timeout_s
     if left_s == timeout_s == math.inf:
         return await planned.stage(fields, run)
-    scope = asyncio.timeout(min(left_s, timeout_s))
+    budget = Budget(timeout_s=timeout_s, left_s=left_s)
+    calls.queued = budget.paused
     try:
-        async with scope:
+        async with budget.scope:
             return await planned.stage(fields, run)
     except TimeoutError:
-        if not scope.expired():
+        if not budget.scope.expired():
             raise
-        if left_s <= timeout_s:
+        if _left_s(run) <= 0 or left_s <= timeout_s:
             raise _late(planned, run) from None
         raise StageTimeoutError(planned.name, timeout_s) from None
+
+
+class Budget:
+    """The time of one attempt. It stands still while a call waits for a slot.
+
+    A stage's timeout bounds its LM's answer, not the queue in front of it: more runs
+    than slots would otherwise turn a busy hour into errors. The request's deadline
+    goes on: it is a moment, not a budget.
+    """
+
+    def __init__(self, *, timeout_s: float, left_s: float) -> None:
+        self.scope = asyncio.timeout(min(timeout_s, left_s))
+        self._loop = asyncio.get_running_loop()
+        self._deadline = None if left_s == math.inf else self._loop.time() + left_s
+        self._waiting = 0
+        self._kept_s: float | None = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the timeout stand still inside the block; blocks may overlap."""
+        if not self._waiting:
+            self._pause()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._go_on()
+
+    def _pause(self) -> None:
+        due = self.scope.when()
+        self._kept_s = None if due is None else due - self._loop.time()
+        if not self.scope.expired():
+            self.scope.reschedule(self._deadline)
+
+    def _go_on(self) -> None:
+        if self._kept_s is not None and not self.scope.expired():
+            self.scope.reschedule(self._sooner(self._loop.time() + self._kept_s))
+
+    def _sooner(self, due: float) -> float:
+        return due if self._deadline is None else min(due, self._deadline)
 
 
 def _left_s(run: RunContext) -> float:

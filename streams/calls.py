@@ -11,6 +11,7 @@ behind them, and asks anew. A resumed run goes the same way, answer by answer.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -40,6 +41,7 @@ class StageCalls:
         "_pending",
         "_recorder",
         "_stage",
+        "queued",
         "usage",
     )
 
@@ -52,6 +54,8 @@ class StageCalls:
     ) -> None:
         self.usage = NO_USAGE
         """Of all calls so far, whether or not their answers could be used."""
+        self.queued: Callable[[], AbstractContextManager[None]] = nullcontext
+        """What calls enter while they wait for a slot; the attempt's budget."""
         self._stage = stage
         self._journal = journal
         self._emit = emit
@@ -71,7 +75,9 @@ class StageCalls:
             return Answer(text=known.text, usage=_REMEMBERED)
         self.save()
         # Servers may keep answers by this id: only the same call may have it again.
-        named = replace(call, request_id=f"{call.request_id}/{ordinal}")
+        named = replace(
+            call, request_id=f"{call.request_id}/{ordinal}", queued=self.queued
+        )
         answer = await lm.complete(self._stage, named)
         entry = CallEntry(
             stage=self._stage,

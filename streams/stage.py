@@ -1,6 +1,7 @@
 """What a stage is: fields in, an outcome out, and nothing else in sight."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,6 +31,11 @@ class LMCall:
     """temperature, max_tokens and their like."""
     request_id: str = ""
     """Travels to the LM server as ``X-Request-Id`` and ``Idempotency-Key``."""
+    queued: Callable[[], AbstractContextManager[None]] = field(
+        default=nullcontext, compare=False, repr=False
+    )
+    """Entered while the call waits for a slot: that time is nobody's answer, and
+    does not count against the stage's timeout."""
 
 
 class LM(Protocol):

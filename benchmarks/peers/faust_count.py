@@ -40,6 +40,5 @@ async def count(stream):
         )
 
 
-app.worker_init = None
-sys.argv = [sys.argv[0], "worker", "-l", "warning", "--without-web"]
+sys.argv = [sys.argv[0], "worker", "-l", "warn", "--without-web"]
 app.main()

@@ -136,7 +136,8 @@ class LimitedLM:
 
     async def complete(self, stage: str, call: LMCall) -> Answer:
         """Wait for a slot, then ask; see :class:`streams.stage.LM` for errors."""
-        era = await self._slot()
+        with call.queued():
+            era = await self._slot()
         try:
             answer = await self._inner.complete(stage, call)
             self._limiter.answered()

@@ -131,13 +131,13 @@ class Bench:
 
 
 def answer(offset: int, value: bytes | None = None) -> Settlement:
+    """Return what follows from a record; with *value*, what stands for it."""
     name = b"%d" % offset
+    ledger = Write(table=LEDGER, key=name, value=b"done")
+    session = Write(table=SESSIONS, key=b"s", value=name)
     return Settlement(
         records=(Publish(topic=OUT, key=name, value=value or name),),
-        writes=(
-            Write(table=LEDGER, key=name, value=b"done"),
-            Write(table=SESSIONS, key=b"s", value=name),
-        ),
+        writes=(ledger, session) if value is None else (ledger,),
         source=Source(topic=IN, partition=0, offset=offset),
     )
 

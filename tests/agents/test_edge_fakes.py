@@ -212,7 +212,7 @@ class Watching:
     def doubted(self, outcome: str) -> None:
         self.doubts.append(outcome)
 
-    def held(self, *, held: bool) -> None:
+    def held(self, partition: int, *, held: bool) -> None:
         self.holds.append(held)
 
 
