@@ -212,3 +212,113 @@ class TopicError(EdgeError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class PipelineTopicsError(EdgeError):
+    """The topics of one pipeline are not what a client can use."""
+
+    code = "topics.pipeline"
+    exit_code = ExitCode.USAGE
+
+    def __init__(
+        self, pipeline: str, missing: Sequence[str], known: Sequence[str]
+    ) -> None:
+        if not missing:
+            wrong = f"the topics of pipeline {pipeline} have different partitions"
+            cure = "run `penstock topics plan`"
+        else:
+            wrong = f"pipeline {pipeline} lacks its topics ({', '.join(missing)})"
+            others = f"there are {', '.join(known)}" if known else "there is no other"
+            cure = f"check its name and PENSTOCK_PREFIX ({others})"
+            cure += ", or run `penstock topics apply`"
+        super().__init__(f"{wrong}: {cure}")
+
+
+class NoSchemaError(EdgeError):
+    """A topic has no schema yet, so nothing can be written to it."""
+
+    code = "schema.none"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"no schema is registered under {subject}: "
+            "start a worker once (`penstock worker`), it registers its schemas"
+        )
+        self.subject = subject
+
+
+class InputsRefusedError(EdgeError):
+    """Inputs do not fit their pipeline; *problems* names all of them, by field."""
+
+    code = "request.inputs"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class NoResultError(EdgeError):
+    """A request got no result in the time that its sender waited."""
+
+    code = "result.none"
+
+    def __init__(self, request_id: str, waited_s: float) -> None:
+        super().__init__(
+            f"no result of {request_id} within {waited_s:g} s: is a worker running? "
+            "`penstock get` finds a later one; an id that was used before gets none"
+        )
+        self.request_id = request_id
+
+
+class ResultNotFoundError(EdgeError):
+    """A request has no result where its result would be."""
+
+    code = "result.not_found"
+
+    def __init__(self, request_id: str, where: object, session_id: str | None) -> None:
+        cure = (
+            "if it belongs to a session, name it with --session"
+            if session_id is None
+            else f"is it of session {session_id}?"
+        )
+        super().__init__(f"no result of {request_id} in {where}: {cure}")
+        self.request_id = request_id
+
+
+class DemoError(EdgeError):
+    """The demo did not do what it promises."""
+
+    code = "demo"
+
+
+class DemoFilesError(DemoError):
+    """The demo has nothing to show here."""
+
+    code = "demo.files"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not here: run it in a checkout of penstock")
+        self.path = path
+
+
+class DemoWorkerError(DemoError):
+    """The demo's worker ended although nobody stopped it."""
+
+    code = "demo.worker"
+
+    def __init__(self, exit_code: int, log: Path) -> None:
+        super().__init__(f"the worker ended with exit code {exit_code}: see {log}")
+        self.log = log
+
+
+class DemoFailedError(DemoError):
+    """Results are missing, or there are too many; the summary has the numbers."""
+
+    code = "demo.failed"
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(f"not every request got its one result: see {log}")
+        self.log = log

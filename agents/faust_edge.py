@@ -8,7 +8,8 @@ thread. What it would do to offsets, state and shutdown is replaced here:
 ``commit``, ``force_commit``  never: offsets ride in the tasks' transactions
 ``_drain_messages``         hands fetched batches on, without asyncio tasks per record
 ``perform_seek``            goes where the tasks say, not to committed offsets
-``EdgeThread``              reads committed records only; can ask for a rejoin
+``EdgeThread``              reads committed records only, and those with garbled
+                            header names; can ask for a rejoin
 ``EdgeRecovery``            restores through our tasks, not record by record
 ``EdgeTable``, ``EdgeStore``  a window onto the tasks' stores; agents cannot write
 ``EdgeApp``                 drains before Faust stops its tables; a rebalance drains
@@ -32,6 +33,8 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
+
+from agents.fetched_records import read_leniently
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +84,11 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         # together with its own (broken) exactly-once mode.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # Faust subscribes later, so nothing has been fetched yet.
+        read_leniently(self._ensure_consumer()._fetcher)  # noqa: SLF001
 
     def rejoin(self) -> None:
         """Ask the group for a new assignment; callable from any thread."""

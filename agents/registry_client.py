@@ -85,6 +85,19 @@ class RegistryClient:
             raise InvalidSchemaError(reason=f"{ref} is not Avro without references")
         return str(self._expect(status, body, "schema"))
 
+    async def newest(self, subject: str) -> tuple[int, str] | None:
+        """Return id and text of what *subject* holds last; None if it is unknown.
+
+        Raises:
+            RegistryError: the registry did not answer, or refused.
+        """
+        path = f"subjects/{quote(subject, safe='')}/versions/latest"
+        status, body = await self._ask("GET", path)
+        if status == HTTPStatus.NOT_FOUND:
+            return None
+        text = str(self._expect(status, body, "schema"))
+        return int(self._expect(status, body, "id")), text
+
     async def register(self, subject: str, schema: AvroSchema) -> int:
         """Return the id of *schema*, which *subject* holds, or does from now on.
 

@@ -43,6 +43,16 @@ class EmbeddedRegistry:
             await self.refresh()
             return self.subjects.by_id(ref)
 
+    async def newest(self, subject: str) -> tuple[int, str] | None:
+        """Return id and text of what *subject* holds last; None if it is unknown.
+
+        Raises:
+            RegistryUnavailableError: the topic cannot be read.
+        """
+        await self.refresh()
+        held = self.subjects.versions(subject)
+        return (held[-1].id, held[-1].text) if held else None
+
     async def register(self, subject: str, schema: AvroSchema) -> int:
         """Register *schema* and return its id; see ``SchemaSource``."""
         return (await self.registration(subject, schema)).id

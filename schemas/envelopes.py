@@ -29,6 +29,7 @@ __all__ = [
     "namespace_of",
     "request_of",
     "request_schema",
+    "request_value",
     "result_of",
     "result_schema",
     "result_value",
@@ -73,6 +74,22 @@ def request_of(value: Value, *, pipeline: str = "") -> Request:
         mode=_text(value, "mode") or "NORMAL",
         options=_options(value),
     )
+
+
+def request_value(record: Request) -> dict[str, Any]:
+    """Return *record* as Avro has it."""
+    return {
+        "request_id": record.request_id,
+        "inputs": record.inputs,
+        "session_id": record.session_id,
+        "pipeline": record.pipeline,
+        "pipeline_version": record.pipeline_version,
+        "deadline_ms": record.deadline_ms,
+        "priority": record.priority,
+        "tenant": record.tenant,
+        "mode": record.mode,
+        "options": record.options,
+    }
 
 
 def stage_result_value(record: StageResult) -> dict[str, Any]:

@@ -1,18 +1,34 @@
-"""`penstock dev broker`: a real Kafka broker on this machine, for development."""
+"""`penstock dev broker|demo`: a real Kafka broker on this machine, and a show on it."""
 
+import signal
 from typing import Any
 
 import click
 
 from agents.broker import BrokerOptions, cache_folder, detached, install
 from agents.cli.invocation import invocation
-from agents.cli.verbs import Verb
+from agents.cli.verbs import Verb, verbose_option
 from agents.exit_codes import ExitCode
 
 
 @click.group()
 def command() -> None:
     """Develop on this machine."""
+
+
+@command.command(params=[verbose_option()])
+def demo() -> None:
+    """Take 200 real tickets through a pipeline, on a broker and a worker of its own.
+
+    Runs in a checkout. With PENSTOCK_BOOTSTRAP the broker is yours, and the topics
+    are deleted in the end.
+    """
+    # Only here: it takes the Kafka client to send and read.
+    from agents.demo.run import run_demo  # noqa: PLC0415
+
+    # As Ctrl-C: whoever stops us wants the broker and the worker stopped as well.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    run_demo(invocation().env, click.echo)
 
 
 @command.group()

@@ -1,4 +1,4 @@
-"""The committer: no settlement is lost and none is made true twice, whatever happens."""
+"""The committer: no settlement is lost and none made true twice, whatever happens."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from aiokafka.errors import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from agents import committer as module
 from agents.committer import (
@@ -55,6 +56,7 @@ from tests.agents.test_edge_fakes import (
 )
 
 IN, OUT = "penstock.support.requests", "penstock.support.results"
+MINE, RIVAL = "mine", "rival"
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Bench:
         await asyncio.sleep(0)
         self.kafka.catch_up(self.stores)
 
-    async def claim(self, token: str = "mine") -> "Bench":  # noqa: S107 - no secret
+    async def claim(self, token: str = MINE) -> "Bench":
         await self.transactor.renew()
         self.kafka.catch_up(self.stores)
         await self.committer.claim(token)
@@ -149,13 +151,14 @@ async def bench() -> Bench:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(module.Backoff, "LONGEST_S", 0.0)
     monkeypatch.setattr(module.Backoff, "next_s", lambda _self: 0.0)
+    with capture_logs():
+        yield
 
 
 async def test_a_claim_is_a_transaction_of_its_own(bench):
     assert bench.position == Position(
-        token="mine", number=0, shape="shape", sources={IN: SourcePosition(next=0)}
+        token=MINE, number=0, shape="shape", sources={IN: SourcePosition(next=0)}
     )
     assert bench.kafka.group == {}
     assert bench.in_step()
@@ -352,10 +355,14 @@ async def test_another_token_in_the_record_means_replaced(bench, doing):
 
     def rivalled(transactor, records, offsets):
         outcome = doing(transactor, records, offsets)
-        stolen = Position(token="rival", number=0, shape="shape")
+        stolen = Position(token=RIVAL, number=0, shape="shape")
         topic = changelog(GROUP, TASKS)
         rival.kafka.commit(
-            [module.Outgoing(topic=topic, partition=0, key=POSITION_KEY, value=stolen.pack())],
+            [
+                module.Outgoing(
+                    topic=topic, partition=0, key=POSITION_KEY, value=stolen.pack()
+                )
+            ],
             {},
         )
         return outcome
@@ -376,7 +383,7 @@ async def test_a_zombie_with_the_rivals_number_does_not_take_it_for_its_own(benc
     bench.settle(0)
 
     async def rival_takes_over() -> None:
-        await rival.claim("rival")
+        await rival.claim(RIVAL)
         rival.deliver(0)
         rival.settle(0)
         await rival.committer.flush()

@@ -1,4 +1,4 @@
-"""The fakes of the edge's tests: a broker that keeps what was committed, and no more."""
+"""The fakes of the edge's tests: a broker that keeps what was committed, no more."""
 
 import asyncio
 from collections import deque
@@ -99,7 +99,7 @@ def lost_reply(transactor, records, offsets) -> Outcome:
     return InDoubt(error=TimeoutError())
 
 
-def lost_request(transactor, records, offsets) -> Outcome:
+def lost_request(transactor, records, _offsets) -> Outcome:
     """The commit never arrived, and nobody says so."""
     transactor.kafka.write(records, visible=False)
     return InDoubt(error=TimeoutError())
@@ -108,14 +108,14 @@ def lost_request(transactor, records, offsets) -> Outcome:
 def failed(error: BaseException, topic: str | None = None) -> Doing:
     """EndTxn was never sent."""
 
-    def doing(transactor, records, offsets) -> Outcome:
+    def doing(transactor, records, _offsets) -> Outcome:
         transactor.kafka.write(records, visible=False)
         return NotCommitted(error=error, topic=topic)
 
     return doing
 
 
-def fenced(transactor, records, offsets) -> Outcome:
+def fenced(_transactor, _records, _offsets) -> Outcome:
     return Fenced(error=ProducerFenced())
 
 
@@ -219,7 +219,7 @@ class Watching:
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until *condition* holds."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the loop turns, no time passes
             await asyncio.sleep(0)
 
 
@@ -238,7 +238,9 @@ async def test_a_fake_commit_is_visible_and_moves_offsets_past_records_only():
     transactor = FakeTransactor(kafka)
     await transactor.renew()
     at = TopicPartition("in", 0)
-    assert await transactor.commit([OUT, OUT], {at: 5}) == Committed(next_offsets={TP: 2})
+    assert await transactor.commit([OUT, OUT], {at: 5}) == Committed(
+        next_offsets={TP: 2}
+    )
     assert await transactor.commit([OUT], {}) == Committed(
         next_offsets={TP: 4}  # one for the marker
     )

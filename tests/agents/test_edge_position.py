@@ -1,5 +1,7 @@
 """The position record: every record is worked on, and none again once it is in."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,11 +17,12 @@ from agents.position import FORMAT, Position, SourcePosition, SourceTracker
 from streams.errors import StateError
 
 TOPIC = "penstock.support.requests"
+OWNER = "cafe"
 
 
 def stored(position: SourcePosition) -> SourcePosition:
     """Return *position* as the next owner finds it."""
-    record = Position(token="t", number=1, shape="s", sources={TOPIC: position})
+    record = Position(token=OWNER, number=1, shape="s", sources={TOPIC: position})
     return Position.unpack(record.pack()).sources[TOPIC]
 
 
@@ -71,7 +74,7 @@ class Partition(RuleBasedStateMachine):
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), in_doubt=st.booleans())
-    def commit(self, data: st.DataObject, in_doubt: bool) -> None:
+    def commit(self, data: st.DataObject, *, in_doubt: bool) -> None:
         done = frozenset(
             data.draw(st.sets(st.sampled_from(sorted(self.running)), min_size=1))
         )
@@ -98,7 +101,7 @@ class Partition(RuleBasedStateMachine):
     def ranges_ascend_and_do_not_touch_each_other(self) -> None:
         ranges = self.committed.ranges
         assert all(first <= last for first, last in ranges)
-        assert all(a[1] < b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in pairwise(ranges))
 
     @invariant()
     def the_span_counts_from_the_oldest_unfinished_record(self) -> None:
@@ -112,7 +115,7 @@ class Partition(RuleBasedStateMachine):
 
 TestPartition = Partition.TestCase
 TestPartition.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None
+    max_examples=40, stateful_step_count=25, deadline=None
 )
 
 
@@ -180,7 +183,7 @@ def test_covered_records_alone_never_fill_the_span():
 
 def test_a_position_comes_back_as_it_was_stored():
     position = Position(
-        token="cafe",
+        token=OWNER,
         number=7,
         shape="s",
         sources={"a": SourcePosition(next=3, ranges=((5, 6),))},

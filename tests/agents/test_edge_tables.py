@@ -1,4 +1,4 @@
-"""Tables: a store keeps what it was given, its mark with it, and says what it is not."""
+"""Tables: a store keeps what it was given, its mark with it, and never lies."""
 
 import shutil
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from agents import committer as committing
 from agents.committer import Committer, Overlay, Pending
@@ -16,7 +16,7 @@ from agents.lanes import Slots
 from agents.position import MAX_SPAN, SourcePosition, SourceTracker
 from agents.record import Record
 from agents.restore import changelog
-from agents.tables import JOURNAL, LEDGER, SESSIONS, TABLES, DiskFullError
+from agents.tables import JOURNAL, SESSIONS, TABLES, DiskFullError
 from agents.tasks import Admitted, State, Task, Tasks, View, snapshot
 from agents.transactions import Outgoing
 from schemas.errors import UnknownSchemaError
@@ -38,9 +38,7 @@ IN, OUT = "penstock.support.requests", "penstock.support.results"
 
 
 def record(offset: int, key: str = "a", value: bytes = b"run") -> Record:
-    return Record(
-        topic=IN, partition=0, offset=offset, key=key.encode(), value=value
-    )
+    return Record(topic=IN, partition=0, offset=offset, key=key.encode(), value=value)
 
 
 def settled(of: Record) -> Pending:
@@ -160,8 +158,9 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(committing.Backoff, "LONGEST_S", 0.0)
     monkeypatch.setattr(committing.Backoff, "next_s", lambda _self: 0.0)
+    with capture_logs():  # pretty tracebacks are slow
+        yield
 
 
 @pytest.fixture
@@ -288,7 +287,7 @@ async def test_a_fenced_task_is_dead_and_takes_nothing_more(bench):
 
 
 async def test_a_store_that_cannot_be_written_ends_the_task(bench, tmp_path):
-    def full(changes, mark):
+    def full(_changes, _mark):
         raise DiskFullError(tmp_path, "no space")
 
     bench.stores[SESSIONS].apply = full
@@ -312,7 +311,7 @@ async def test_an_execution_that_raises_ends_the_task_loudly(bench):
 
 
 async def test_a_committer_that_raises_ends_the_task_loudly(bench):
-    async def broken(records, offsets):
+    async def broken(_records, _offsets):
         raise ZeroDivisionError
 
     bench.transactor.commit = broken
@@ -602,5 +601,3 @@ async def test_every_record_is_answered_once_across_owners_that_crash():
     for key in range(3):
         of_key = [offset for offset in bench.results() if offset % 3 == key]
         assert of_key == sorted(of_key)
-    assert LEDGER in TABLES
-    assert not isinstance(KafkaError(), ZeroDivisionError)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.integration.lab import Ask, Lab
 from tests.integration.lms import ThreadedLM
+from tests.integration.reading import Tail
 from tests.integration.texts import ask_text
 from tests.integration.verdict import Verdict, answered
 
@@ -18,24 +19,29 @@ RUNNING: Final = 16
 
 @dataclass(frozen=True)
 class Asking:
-    """A pipeline of two stages, the LM that both ask, and what is asked."""
+    """A pipeline of two stages, the LM that both ask, and what was asked so far."""
 
     lab: Lab
     lm: ThreadedLM
-    asks: list[Ask]
+    results: Tail
+    asks: list[Ask] = field(default_factory=list)
 
-    @property
-    def count(self) -> int:
-        return len(self.asks)
+    def load(self, count: int) -> None:
+        """Produce *count* more requests, in sessions that go on."""
+        begin = len(self.asks)
+        self.asks.extend(
+            Ask(
+                request_id=f"r{i}",
+                session_id=f"s{i % SESSIONS}",
+                inputs={"ticket": f"my invoice {i} is wrong"},
+            )
+            for i in range(begin, begin + count)
+        )
+        self.lab.send("ask", self.asks[begin:])
 
-    def load(self) -> None:
-        """Produce all requests."""
-        self.lab.send("ask", self.asks)
-
-    def answers(self, count: int | None = None, *, within_s: float = 60) -> None:
-        """Wait until *count* requests are answered, or all."""
-        results = self.lab.tail(self.lab.topic("ask", "results"))
-        answered(results, self.count if count is None else count, within_s=within_s)
+    def answers(self, *, but: int = 0, within_s: float = 60) -> None:
+        """Wait until all requests are answered *but* so many."""
+        answered(self.results, len(self.asks) - but, within_s=within_s)
 
     def finished(self) -> set[str]:
         """Return the calls whose stage is committed."""
@@ -54,18 +60,10 @@ class Asking:
 
 @contextmanager
 def asking(
-    new_lab: Callable[..., Lab], folder: Path, *, requests: int, **settings: object
+    new_lab: Callable[..., Lab], folder: Path, **settings: object
 ) -> Iterator[Asking]:
-    """Make a lab with *requests* to ask, and its LM."""
+    """Make a lab and the LM that its pipeline asks."""
     with ThreadedLM(folder / "lm.log", latency_ms=CALL_MS) as lm:
         settings.setdefault("max_running", RUNNING)
         lab = new_lab({"ask": ask_text(lm.url)}, **settings)
-        asks = [
-            Ask(
-                request_id=f"r{i}",
-                session_id=f"s{i % SESSIONS}",
-                inputs={"ticket": f"my invoice {i} is wrong"},
-            )
-            for i in range(requests)
-        ]
-        yield Asking(lab, lm, asks)
+        yield Asking(lab, lm, lab.tail(lab.topic("ask", "results")))

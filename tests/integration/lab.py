@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Message, Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from agents.provisioning import provision
 from schemas.codec import PREFIX, ParsedSchema, decode, encode, frame
@@ -97,6 +103,7 @@ class Lab:
         self.producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
+                "log_level": 0,
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
@@ -105,8 +112,8 @@ class Lab:
                 "message.max.bytes": 8_000_000,
             }
         )
-        self.admin = AdminClient({"bootstrap.servers": bootstrap})
-        asyncio.run(provision(self.settings, sorted(pipelines)))
+        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self.provision()
 
     # Requests in.
 
@@ -223,13 +230,28 @@ class Lab:
 
     def alter(self, topic: str, **config: object) -> None:
         """Change a topic's configuration while it is in use."""
+        entries = [
+            ConfigEntry(
+                name.replace("_", "."),
+                str(value),
+                incremental_operation=AlterConfigOpType.SET,
+            )
+            for name, value in config.items()
+        ]
         resource = ConfigResource(
-            ResourceType.TOPIC,
-            topic,
-            set_config={k.replace("_", "."): str(v) for k, v in config.items()},
+            ResourceType.TOPIC, topic, incremental_configs=entries
         )
-        for future in self.admin.alter_configs([resource]).values():
+        for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(20)
+
+    def delete(self, topic: str) -> None:
+        """Remove a topic while it is in use."""
+        for future in self.admin.delete_topics([topic]).values():
+            future.result(20)
+
+    def provision(self) -> None:
+        """Make the topics that are missing, as `penstock topics apply` does."""
+        asyncio.run(provision(self.settings, sorted(self.pipelines)))
 
     def close(self) -> None:
         """End what was started."""

@@ -32,12 +32,14 @@ class Tail:
 
     def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
         self.topic = topic
+        self._bootstrap = bootstrap
         self.records: list[Seen] = []
         self._tps = [TopicPartition(topic, p, 0) for p in range(partitions)]
         self._ends = dict.fromkeys(range(partitions), -1)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
+                "log_level": 0,
                 "group.id": "integration-tests",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
@@ -75,6 +77,25 @@ class Tail:
             )
             self._poll()
         return self.records
+
+    def nothing_open(self) -> bool:
+        """Say whether no transaction holds back what was written."""
+        plain = Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "log_level": 0,
+                "group.id": "integration-tests",
+                "isolation.level": "read_uncommitted",
+            }
+        )
+        try:
+            return all(
+                plain.get_watermark_offsets(tp, timeout=10)
+                == self._consumer.get_watermark_offsets(tp, timeout=10)
+                for tp in self._tps
+            )
+        finally:
+            plain.close()
 
     def close(self) -> None:
         """Leave."""

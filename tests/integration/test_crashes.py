@@ -4,6 +4,7 @@ import signal
 
 from tests.integration.asking import asking
 from tests.integration.eventually import eventually
+from tests.integration.texts import ECHO
 
 REQUESTS = 160
 
@@ -11,10 +12,10 @@ REQUESTS = 160
 def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
     new_lab, tmp_path
 ):
-    with asking(new_lab, tmp_path, requests=REQUESTS) as case:
+    with asking(new_lab, tmp_path) as case:
         worker = case.lab.worker(instance="one").ready()
-        case.load()
-        case.answers(REQUESTS // 3)
+        case.load(REQUESTS)
+        case.answers(but=100)
         worker.kill()
         # What it left open is aborted by its successor: this is all that counts.
         asked, finished = set(case.lm.asked()), case.finished()
@@ -30,10 +31,10 @@ def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
 
 
 def test_sigterm_under_load_drains_and_repeats_nothing(new_lab, tmp_path):
-    with asking(new_lab, tmp_path, requests=REQUESTS) as case:
+    with asking(new_lab, tmp_path) as case:
         worker = case.lab.worker().ready()
-        case.load()
-        case.answers(REQUESTS // 3)
+        case.load(REQUESTS)
+        case.answers(but=100)
         worker.send(signal.SIGTERM)
         eventually(
             lambda: worker.get("/readyz")[0] != 200, within_s=5, what="not ready"
@@ -49,15 +50,12 @@ def test_sigterm_under_load_drains_and_repeats_nothing(new_lab, tmp_path):
         assert case.lm.repeated() == {}
 
 
-def test_sigterm_while_joining_the_group_ends_the_worker(new_lab, tmp_path):
-    with asking(new_lab, tmp_path, requests=1) as case:
-        # A member that died without a word: the group waits for it, with whoever
-        # joins meanwhile.
-        dead = case.lab.worker("dead", session_timeout_s="30").ready()
-        dead.kill()
-        joining = case.lab.worker("joining")
-        eventually(
-            lambda: case.lab.members() == 2, within_s=30, what="a joining member"
-        )
-        assert joining.get("/readyz")[0] == 503
-        assert joining.terminate(within_s=30) == 0
+def test_sigterm_while_joining_the_group_ends_the_worker(new_lab):
+    lab = new_lab({"echo": ECHO}, drain_s=1)
+    # A member that died without a word: until its session ends, the group waits for
+    # it, with whoever joins meanwhile.
+    lab.worker("dead", session_timeout_s=60).ready().kill()
+    joining = lab.worker("joining")
+    eventually(lambda: lab.members() == 2, within_s=30, what="a joining member")
+    assert joining.get("/readyz")[0] == 503
+    assert joining.terminate(within_s=20) == 0

@@ -1,0 +1,320 @@
+"""Restore: a store is what its changelog stands for, or it is rebuilt, loudly."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+
+from agents import restore as module
+from agents.ledger import HOUR_MS, LedgerEntry, LedgerStore
+from agents.restore import (
+    STALE_MS,
+    ChangelogTrimmedError,
+    ChangelogUnmarkedError,
+    Restorer,
+    Shelf,
+    changelog,
+)
+from agents.tables import CHANGELOG_ID, LEDGER, SESSIONS, Engine, KeyStore, StoreMark
+from streams.clock import ManualClock
+
+GROUP = "penstock-main"
+FORMAT = b"\x01"
+ME, OTHER = b"i" * 16, b"j" * 16
+
+
+@dataclass
+class Log:
+    """One changelog partition; None stands for what no reader sees."""
+
+    rows: list[tuple[bytes, bytes | None] | None] = field(default_factory=list)
+    begin: int = 0
+
+    @property
+    def end(self) -> int:
+        return len(self.rows)
+
+
+class FakeConsumer:
+    """A consumer of such logs that hands out a few records at a time."""
+
+    def __init__(self, logs: dict[TopicPartition, Log], batch: int = 3) -> None:
+        self.logs = logs
+        self.batch = batch
+        self.at: dict[TopicPartition, int] = {}
+        self.paused: set[TopicPartition] = set()
+        self.stopped = False
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def assign(self, tps: Iterable[TopicPartition]) -> None:
+        self.at = dict.fromkeys(tps, 0)
+
+    async def beginning_offsets(self, tps):
+        return {tp: self.logs[tp].begin for tp in tps}
+
+    async def end_offsets(self, tps):
+        return {tp: self.logs[tp].end for tp in tps}
+
+    def seek(self, tp, offset) -> None:
+        assert offset >= self.logs[tp].begin
+        self.at[tp] = offset
+
+    def pause(self, *tps) -> None:
+        self.paused |= set(tps)
+
+    async def position(self, tp) -> int:
+        return self.at[tp]
+
+    async def getmany(self, *tps, timeout_ms, max_records):
+        fetched = {}
+        for tp in tps or self.at.keys() - self.paused:
+            log, at = self.logs[tp], self.at[tp]
+            following = min(at + min(self.batch, max_records), log.end)
+            rows = [(o, log.rows[o]) for o in range(at, following)]
+            batch = [
+                SimpleNamespace(offset=offset, key=row[0], value=row[1])
+                for offset, row in rows
+                if row is not None
+            ]
+            self.at[tp] = following
+            if batch:
+                fetched[tp] = batch
+        return fetched
+
+
+class Bench:
+    """A worker's shelf with two tables, and their changelogs."""
+
+    def __init__(self, folder, monkeypatch) -> None:
+        self.engine = Engine(cache_bytes=1 << 20, write_buffer_bytes=1 << 20)
+        self.clock = ManualClock()
+        self.logs = {
+            TopicPartition(changelog(GROUP, table), 0): Log(
+                [(CHANGELOG_ID, FORMAT + ME)]
+            )
+            for table in (SESSIONS, LEDGER)
+        }
+        self.sessions = self.logs[TopicPartition(changelog(GROUP, SESSIONS), 0)]
+        self.ledger = self.logs[TopicPartition(changelog(GROUP, LEDGER), 0)]
+        self.folder = folder
+        self.consumers: list[FakeConsumer] = []
+        monkeypatch.setattr(module, "private_consumer", self.consumer)
+        self.shelf = self.new_shelf()
+
+    def consumer(self, _bootstrap: str) -> FakeConsumer:
+        self.consumers.append(FakeConsumer(self.logs))
+        return self.consumers[-1]
+
+    def new_shelf(self) -> Shelf:
+        return Shelf(
+            folder=self.folder,
+            openers={
+                SESSIONS: lambda path: KeyStore(self.engine, path),
+                LEDGER: lambda path: LedgerStore(
+                    self.engine,
+                    path,
+                    window_s=3_600,
+                    max_entries=100,
+                    on_shortened=lambda _: None,
+                ),
+            },
+        )
+
+    async def restore(self, *, accept_loss: bool = False):
+        restorer = Restorer("", GROUP, self.shelf, self.clock, accept_loss=accept_loss)
+        return await restorer.restore([0])
+
+    def restart(self, *, away_ms: int = 0) -> None:
+        self.shelf.close_partition(0)
+        self.shelf = self.new_shelf()
+        self.clock.at_ms += away_ms
+
+    def table(self) -> dict[bytes, bytes]:
+        return dict(self.shelf.stores[SESSIONS, 0].scan())
+
+    @property
+    def mark(self) -> StoreMark:
+        return self.shelf.stores[SESSIONS, 0].mark
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    bench = Bench(tmp_path, monkeypatch)
+    yield bench
+    bench.shelf.close_partition(0)
+
+
+async def test_a_store_is_its_changelog_folded(bench):
+    rows = [(b"a", b"1"), (b"b", b"2"), None, (b"a", b"3"), (b"b", None), (b"c", b"4")]
+    bench.sessions.rows += rows
+    restored = await bench.restore()
+    assert bench.table() == {b"a": b"3", b"c": b"4"}
+    assert bench.mark == StoreMark(
+        next=7, seen_ms=bench.clock.now_ms(), changelog_id=ME
+    )
+    assert restored.records == 7  # with the two identities, without the marker
+    assert bench.consumers[0].stopped
+
+
+async def test_an_empty_changelog_makes_an_empty_store(bench):
+    await bench.restore()
+    assert bench.table() == {}
+    assert bench.mark.next == 1
+
+
+async def test_markers_at_the_end_do_not_keep_a_restore_waiting(bench):
+    bench.sessions.rows += [(b"a", b"1"), None, None, None, None, None]
+    await bench.restore()
+    assert bench.mark.next == 7
+
+
+async def test_a_second_restore_reads_the_tail_only(bench):
+    bench.sessions.rows += [(b"a", b"1")]
+    await bench.restore()
+    bench.restart()
+    bench.sessions.rows += [(b"a", b"2"), (b"b", b"1")]
+    restored = await bench.restore()
+    assert restored.records == 2
+    assert bench.table() == {b"a": b"2", b"b": b"1"}
+
+
+async def test_a_catch_up_with_nothing_new_reads_nothing(bench):
+    bench.sessions.rows += [(b"a", b"1")]
+    await bench.restore()
+    bench.clock.advance(5)
+    assert (await bench.restore()).records == 0
+    assert bench.mark.seen_ms == bench.clock.now_ms()
+
+
+async def test_nothing_to_restore_asks_nobody(bench):
+    restorer = Restorer("", GROUP, bench.shelf, bench.clock, accept_loss=False)
+    assert (await restorer.restore([])).records == 0
+    assert bench.consumers == []
+
+
+async def filled(bench) -> None:
+    """Restore a store, and leave a key in it that only wiping removes."""
+    bench.sessions.rows += [(b"a", b"1")]
+    await bench.restore()
+    bench.shelf.stores[SESSIONS, 0].apply([(b"ghost", b"1")], bench.mark)
+
+
+async def test_a_store_that_can_be_trusted_is_kept(bench):
+    await filled(bench)
+    bench.restart(away_ms=STALE_MS)
+    await bench.restore()
+    assert b"ghost" in bench.table()
+
+
+async def test_a_store_that_was_away_for_too_long_is_rebuilt(bench):
+    await filled(bench)
+    bench.restart(away_ms=STALE_MS + 1)
+    await bench.restore()
+    assert bench.table() == {b"a": b"1"}
+
+
+async def test_a_store_of_another_changelog_is_rebuilt(bench):
+    await filled(bench)
+    bench.restart()
+    bench.sessions.rows[:] = [(CHANGELOG_ID, FORMAT + OTHER), (b"z", b"9"), None]
+    await bench.restore()
+    assert bench.table() == {b"z": b"9"}
+    assert bench.mark.changelog_id == OTHER
+
+
+async def test_a_store_ahead_of_its_changelog_is_rebuilt(bench):
+    await filled(bench)
+    bench.restart()
+    bench.sessions.rows.pop()
+    await bench.restore()
+    assert bench.table() == {}
+
+
+async def test_a_wiped_store_is_filled_again(bench):
+    await filled(bench)
+    bench.shelf.rebuild(SESSIONS, 0, "a test")
+    await bench.restore()
+    assert bench.table() == {b"a": b"1"}
+
+
+async def test_a_store_in_use_is_never_replaced_under_its_task(bench):
+    # Nothing was written for days, and a commit is in doubt: the task catches up.
+    await filled(bench)
+    store = bench.shelf.stores[SESSIONS, 0]
+    bench.clock.at_ms += STALE_MS + 1
+    await bench.restore()
+    assert bench.shelf.stores[SESSIONS, 0] is store
+    assert b"ghost" in bench.table()
+
+
+async def test_a_changelog_without_an_identity_stops_the_worker(bench):
+    bench.sessions.rows[:] = [(b"a", b"1")]
+    with pytest.raises(ChangelogUnmarkedError, match="penstock topics apply"):
+        await bench.restore()
+    assert bench.consumers[0].stopped
+
+
+async def test_a_changelog_that_is_empty_has_no_identity(bench):
+    bench.sessions.rows.clear()
+    with pytest.raises(ChangelogUnmarkedError):
+        await bench.restore()
+
+
+async def test_a_changelog_that_lost_its_beginning_stops_the_worker(bench):
+    bench.sessions.rows += [(b"a", b"1"), (b"b", b"2")]
+    bench.sessions.begin = 2
+    with pytest.raises(ChangelogTrimmedError, match="PENSTOCK_ACCEPT_LOSS"):
+        await bench.restore()
+
+
+async def test_who_accepts_the_loss_gets_what_is_left(bench):
+    await filled(bench)
+    bench.restart()
+    bench.sessions.rows += [(b"b", b"2"), (b"c", b"3")]
+    bench.sessions.begin = 3
+    await bench.restore(accept_loss=True)
+    assert bench.table() == {b"c": b"3"}
+
+
+async def test_a_store_beyond_a_lost_beginning_lost_nothing(bench):
+    await filled(bench)
+    bench.restart()
+    bench.sessions.rows += [(b"b", b"2")]
+    bench.sessions.begin = 2
+    await bench.restore()
+    assert bench.table() == {b"a": b"1", b"ghost": b"1", b"b": b"2"}
+
+
+def answered(at_ms: int) -> bytes:
+    return LedgerEntry(at_ms=at_ms, topic="t", partition=0, offset=0).pack()
+
+
+async def test_a_ledgers_changelog_may_lose_its_beginning(bench):
+    now_ms = bench.clock.now_ms()
+    bench.ledger.rows += [
+        (b"old", answered(now_ms - 9 * HOUR_MS)),
+        (b"new", answered(now_ms)),
+    ]
+    bench.ledger.begin = 2
+    await bench.restore()
+    ledger = bench.shelf.stores[LEDGER, 0]
+    assert ledger.get(b"new")
+    assert ledger.mark.next == 3
+
+
+async def test_a_ledger_that_was_away_for_long_is_kept_and_expires(bench):
+    bench.ledger.rows.append((b"old", answered(bench.clock.now_ms())))
+    await bench.restore()
+    bench.restart(away_ms=2 * STALE_MS)
+    bench.ledger.rows.append((b"new", answered(bench.clock.now_ms())))
+    restored = await bench.restore()
+    ledger = bench.shelf.stores[LEDGER, 0]
+    assert ledger.get(b"old") is None
+    assert ledger.get(b"new")
+    assert restored.records < len(bench.ledger.rows) + len(bench.sessions.rows)
