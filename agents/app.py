@@ -14,6 +14,8 @@ from yarl import URL
 
 from agents.backpressure import Backpressure
 from agents.execution import Parts
+from agents.exit_codes import ExitCode
+from agents.failures import EdgeError
 from agents.faust_edge import EdgeApp, EdgeConsumer
 from agents.health import Health
 from agents.http import HttpServer
@@ -53,6 +55,20 @@ paused partition looks like a poll that never came. Our own watchdog replaces it
 
 HEARTBEATS: Final = 10
 """Per session timeout; the usual third is too few on a busy machine."""
+
+
+class PartitionsGrewError(EdgeError):
+    """Somebody added partitions to a request topic while workers ran."""
+
+    code = "topics.partitions"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, wanted: int, beyond: list[int]) -> None:
+        super().__init__(
+            f"partitions {beyond} exist, but the app has {wanted}: keys and tables are "
+            "placed by that number for ever. Move to topics with another prefix, or "
+            "recreate the topic with the old number"
+        )
 
 
 class Worker:
@@ -145,6 +161,9 @@ class Worker:
         return frozenset(topics.requests for topics in self.topics.values())
 
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
+        beyond = sorted(p for p in partitions if p >= self.settings.partitions)
+        if beyond:
+            raise PartitionsGrewError(self.settings.partitions, beyond)
         await self.tasks.assign(partitions, current)
 
     def resume_at(self) -> Mapping[TopicPartition, int]:

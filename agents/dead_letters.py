@@ -11,10 +11,6 @@ from streams.settlement import Publish
 MESSAGE_CHARS: Final = 500
 """Reasons are cut here: a header is for people, and may quote a payload."""
 
-
-REASONS: Final = "__dlq.errors."
-"""Of a record that was replayed, these are old: it gets new ones."""
-
 ADDED: Final = 8
 """How many headers say why; they stand last."""
 
@@ -22,7 +18,10 @@ ADDED: Final = 8
 def dead_letter(
     topic: str, record: Record, *, code: str, reason: str, group: str
 ) -> Publish:
-    """Return *record* for the DLQ topic, unchanged, with why it is there."""
+    """Return *record* for the DLQ topic, unchanged, with why it is there.
+
+    A record that was replayed and failed again gets new reasons for its old ones.
+    """
     why = {
         "__dlq.errors.topic": record.topic,
         "__dlq.errors.partition": str(record.partition),
@@ -38,7 +37,7 @@ def dead_letter(
         key=record.key,
         value=record.value,
         headers=(
-            *(h for h in record.headers if not h[0].startswith(REASONS)),
+            *(h for h in record.headers if h[0] not in why),
             *((name, text.encode()) for name, text in why.items()),
         ),
     )

@@ -81,11 +81,13 @@ class Execution:
     def start(self) -> RunStart:
         """Return everything that the run begins with."""
         parts, arrived = self._parts, self._arrived
+        # Before the session: if that cannot be used, what is journalled still goes.
+        journal = self._journal()
         return RunStart(
             source=arrived.origin,
             timestamp_ms=arrived.record.timestamp_ms,
             session=self._session(),
-            journal=self._journal(),
+            journal=journal,
             replay=arrived.replay,
             clock=parts.clock,
             recorder=parts.metrics,
@@ -132,7 +134,7 @@ class Execution:
         return Pending(
             settlement=self._settlement(records, self._closing_writes()),
             # Without the diagnostic, if it was that which Kafka refused.
-            instead=lambda reason: self.failed(code, reason) if bug else None,
+            instead=lambda _reason: self.failed(code, message) if bug else None,
         )
 
     def _emit(self, progress: Progress) -> None:
@@ -239,14 +241,12 @@ class Execution:
         )
 
     def _echoed(self) -> tuple[tuple[str, bytes], ...]:
-        headers = self._arrived.record.headers
-        if not headers:
-            return ()
-        return tuple(
-            (name, value)
-            for name, value in headers
-            if name in ECHOED and len(value or b"") <= ECHOED_BYTES
-        )
+        found: dict[str, bytes] = {}
+        for name, value in self._arrived.record.headers:
+            # The first of each name, within bounds: they ride in every record.
+            if name in ECHOED and len(value or b"") <= ECHOED_BYTES:
+                found.setdefault(name, value)
+        return tuple(found.items())
 
     def _diagnostic(self, bug: BaseException) -> Publish:
         reason = f"{type(bug).__name__}: {bug}"

@@ -99,6 +99,7 @@ class LedgerStore:
         try:
             self._mark = read_mark(self._meta, path)
         except EdgeError:
+            families.clear()
             self.close()
             raise
 

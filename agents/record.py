@@ -48,6 +48,8 @@ class Record:
 
 _INT: Final = 2**31
 _LONG: Final = 2**63
+_TOPIC_CHARS: Final = 249
+"""Kafka's own bound."""
 _DIGITS: Final = 9
 """Of the largest replay that fits Avro's int, whatever its digits."""
 
@@ -76,7 +78,8 @@ def origin_of(record: Record) -> Source | None:
     except ValueError:
         raise HeaderError(ORIGIN, value) from None
     # What Kafka can number, and we can store: anybody may send this header.
-    if not (0 <= source.partition < _INT and 0 <= source.offset < _LONG):
+    fits = 0 <= source.partition < _INT and 0 <= source.offset < _LONG
+    if not fits or len(source.topic) > _TOPIC_CHARS:
         raise HeaderError(ORIGIN, value)
     return source
 

@@ -11,7 +11,8 @@ compaction may have removed the tombstones it missed, or RocksDB refuses its fil
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,13 +84,18 @@ class Shelf:
         """Return the store, opened; one that RocksDB refuses is rebuilt."""
         key = (table, partition)
         if key not in self.stores:
-            try:
-                self.stores[key] = self._open(table, partition)
-            except CorruptStoreError as error:
-                log.warning("store.corrupt", path=str(error.path), reason=str(error))
-                wipe(error.path)
-                self.stores[key] = self._open(table, partition)
+            self.stores[key] = self._opened(table, partition)
         return self.stores[key]
+
+    def _opened(self, table: str, partition: int) -> Store:
+        try:
+            return self._open(table, partition)
+        except CorruptStoreError as error:
+            path, reason = error.path, str(error)
+        # Not inside the except: its traceback holds the refused files, and their lock.
+        log.warning("store.corrupt", path=str(path), reason=reason)
+        wipe(path)
+        return self._open(table, partition)
 
     def rebuild(self, table: str, partition: int, reason: str) -> Store:
         """Replace a store by an empty one, loudly."""
@@ -105,9 +111,18 @@ class Shelf:
         if store is not None:
             store.close()
 
-    def close_partition(self, partition: int) -> None:
-        """Close the stores of every table for *partition*."""
+    def close_partition(self, partition: int, *, seen_ms: int | None = None) -> None:
+        """Close the stores of every table for *partition*.
+
+        *seen_ms* is given where they were up to their changelogs until now: a table
+        that nobody wrote for days is not stale for that.
+        """
         for table in self.openers:
+            store = self.stores.get((table, partition))
+            if store is not None and seen_ms is not None:
+                # A full disk costs a rebuild after days of absence, and no more.
+                with suppress(EdgeError):
+                    store.apply((), replace(store.mark, seen_ms=seen_ms))
             self.close(table, partition)
 
     def _open(self, table: str, partition: int) -> Store:
@@ -129,10 +144,10 @@ class Restored:
 class _Reading:
     """One changelog partition on its way into its store."""
 
-    table: str
     store: Store
     end: int
     changelog_id: bytes
+    began_ms: int
 
 
 class Restorer:
@@ -162,43 +177,66 @@ class Restorer:
             KafkaError: the broker cannot be reached.
         """
         began_s = self._clock.monotonic_s()
-        wanted = {
-            TopicPartition(changelog(self._group, table), p): (table, p)
-            for table in self._shelf.openers
-            for p in partitions
-        }
+        wanted = self._changelogs(partitions)
         if not wanted:
             return Restored(records=0, seconds=0.0)
         for table, partition in wanted.values():
             # RocksDB opens in tens of milliseconds: not on the loop.
             await asyncio.to_thread(self._shelf.open, table, partition)
+        records = await self._read(wanted, trust=False)
+        return Restored(records=records, seconds=self._clock.monotonic_s() - began_s)
+
+    async def catch_up(self, partition: int) -> None:
+        """Bring the open stores of *partition* up to their changelogs.
+
+        They were ours all along: nothing about them is to be doubted, and they are
+        in use.
+
+        Raises:
+            KafkaError: the broker cannot be reached.
+        """
+        await self._read(self._changelogs([partition]), trust=True)
+
+    def _changelogs(self, partitions: Iterable[int]) -> dict[TopicPartition, StoreKey]:
+        return {
+            TopicPartition(changelog(self._group, table), p): (table, p)
+            for table in self._shelf.openers
+            for p in partitions
+        }
+
+    async def _read(
+        self, wanted: Mapping[TopicPartition, StoreKey], *, trust: bool
+    ) -> int:
         consumer = private_consumer(self._bootstrap)
         await consumer.start()
         try:
-            records = await self._read(consumer, wanted)
+            readings = await self._readings(consumer, wanted, trust=trust)
+            return await self._drain(consumer, readings)
         finally:
             await consumer.stop()
-        return Restored(records=records, seconds=self._clock.monotonic_s() - began_s)
 
-    async def _read(
-        self, consumer: Any, wanted: Mapping[TopicPartition, StoreKey]
-    ) -> int:
+    async def _readings(
+        self, consumer: Any, wanted: Mapping[TopicPartition, StoreKey], *, trust: bool
+    ) -> dict[TopicPartition, _Reading]:
         tps = list(wanted)
         consumer.assign(tps)
         begins = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
-        ids = await _identities(consumer, tps, begins, ends)
+        ids = {} if trust else await _identities(consumer, tps, begins, ends)
         readings: dict[TopicPartition, _Reading] = {}
-        for tp, (table, _) in wanted.items():
-            store = self._trusted(tp, table, begins[tp], ends[tp], ids.get(tp, b""))
+        for tp, key in wanted.items():
+            found = ids.get(tp, b"")
+            store = self._shelf.stores[key]
+            if not trust:
+                store = self._trusted(tp, key[0], begins[tp], ends[tp], found)
             consumer.seek(tp, max(store.mark.next, begins[tp]))
             readings[tp] = _Reading(
-                table=table,
                 store=store,
                 end=ends[tp],
-                changelog_id=ids.get(tp) or store.mark.changelog_id,
+                changelog_id=found or store.mark.changelog_id,
+                began_ms=self._clock.now_ms(),
             )
-        return await self._drain(consumer, readings)
+        return readings
 
     def _trusted(
         self, tp: TopicPartition, table: str, begin: int, end: int, found: bytes
@@ -255,18 +293,20 @@ class Restorer:
         changes: list[Change] = [
             (r.key, r.value) for r in batch if r.key != CHANGELOG_ID
         ]
-        reading.store.apply(changes, self._mark(reading, batch[-1].offset + 1))
+        # Seen as of old until it has caught up: a restore that is cut short must not
+        # look younger than the tombstones that it has yet to read.
+        seen_ms = reading.store.mark.seen_ms or reading.began_ms
+        following = batch[-1].offset + 1
+        reading.store.apply(changes, self._mark(reading, following, seen_ms))
 
     def _caught_up(self, reading: _Reading) -> None:
-        reading.store.apply(
-            (), self._mark(reading, max(reading.end, reading.store.mark.next))
-        )
+        following = max(reading.end, reading.store.mark.next)
+        mark = self._mark(reading, following, self._clock.now_ms())
+        reading.store.apply((), mark)
 
-    def _mark(self, reading: _Reading, following: int) -> StoreMark:
+    def _mark(self, reading: _Reading, following: int, seen_ms: int) -> StoreMark:
         return StoreMark(
-            next=following,
-            seen_ms=self._clock.now_ms(),
-            changelog_id=reading.changelog_id,
+            next=following, seen_ms=seen_ms, changelog_id=reading.changelog_id
         )
 
 

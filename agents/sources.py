@@ -111,4 +111,7 @@ def start_of(
     if not accept_loss:
         raise SourceLostError(tp, known.next, begin, end)
     log.warning("source.loss_accepted", tp=str(tp), record=known.next, begin=begin)
-    return SourcePosition(next=begin)
+    if begin < known.next:
+        return SourcePosition(next=begin)
+    kept = tuple((max(a, begin), b) for a, b in known.ranges if b >= begin)
+    return SourcePosition(next=begin, ranges=kept)

@@ -151,7 +151,7 @@ class KeyStore:
         """
         self._path = path
         self._db, families = open_files(engine, path, {_META})
-        self._meta = families[_META]
+        self._meta = families.pop(_META)
         self._meta_handle = self._db.get_column_family_handle(_META)
         try:
             self._mark = read_mark(self._meta, path)

@@ -364,6 +364,8 @@ class Tasks:
         Tasks that stay are not touched. A broker that is away is waited for.
         """
         async with self._lock:
+            if self.draining:
+                return
             await self._drop(partitions)
             fresh = sorted(partitions - self.by_partition.keys())
             kept = sorted(self.by_partition)
@@ -410,8 +412,10 @@ class Tasks:
         transactors = [self._transactors.pop(p, None) for p in gone]
         await asyncio.gather(*(t.close() for t in transactors if t is not None))
         for partition in gone:
-            self.by_partition.pop(partition, None)
-            self._shelf.close_partition(partition)
+            task = self.by_partition.pop(partition, None)
+            # Only what had a task was up to its changelogs.
+            seen_ms = None if task is None else self._clock.now_ms()
+            self._shelf.close_partition(partition, seen_ms=seen_ms)
 
     async def _open(self, fresh: list[int]) -> None:
         """Fence former owners, then restore, then read positions, then claim."""
@@ -477,7 +481,7 @@ class Tasks:
         )
 
     async def _catch_up(self, partition: int) -> None:
-        await self._restorer.restore([partition])
+        await self._restorer.catch_up(partition)
 
     def _dead(self, task: Task, error: BaseException) -> None:
         if not isinstance(error, ReplacedError):

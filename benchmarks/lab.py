@@ -101,11 +101,20 @@ class Lab:
     folder: Path
     env: Mapping[str, str]
     """For every process; no setting of penstock is in it."""
+    broker: psutil.Process | None = None
+    """None where it is somebody else's."""
     _numbers: Iterator[int] = field(default_factory=count)
 
     def fresh(self, name: str) -> str:
         """Return a name for topics and folders that nobody used before."""
         return f"{name}-{next(self._numbers):03}"
+
+    def broker_cpu_s(self) -> float:
+        """Return the CPU seconds that the broker used so far, 0 if nobody can tell."""
+        if self.broker is None:
+            return 0.0
+        used = self.broker.cpu_times()
+        return float(used.user + used.system)
 
     def make_topics(self, *names: str, compact: bool = False) -> None:
         """Create topics of eight partitions."""

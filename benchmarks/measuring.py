@@ -5,7 +5,7 @@ results between the first tenth and the last tenth, by the moment at which the b
 appended them, as a client sees them that reads committed records only.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +24,8 @@ STALLED_S: Final = 60.0
 AFTER_S: Final = 0.5
 """How long to look for results that nobody asked for."""
 FETCH: Final = 5_000
+POLL_S: Final = 0.05
+"""Longest time between two looks at what contender and broker use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +42,22 @@ class Figures:
         return cls(values={n: median(r.values[n] for r in rounds) for n in names})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """CPU seconds used until a moment."""
+
+    at_ms: int
+    contender_s: float
+    broker_s: float
+
+
 @dataclass(slots=True)
 class Course:
     """How a contender went through its requests."""
 
     stamps_ms: list[int] = field(default_factory=list)
     """When the broker appended each result."""
-    usage: list[tuple[int, float]] = field(default_factory=list)
-    """Moments, and the CPU seconds used until then."""
+    usage: list[Usage] = field(default_factory=list)
 
     def steady(self) -> Figures:
         """Return throughput and CPU for each request on the steady course."""
@@ -56,21 +66,20 @@ class Course:
         begin_ms, end_ms = stamps[first], stamps[last - 1]
         # Stamps are of whole batches: count what lies between, borders included once.
         results = bisect_right(stamps, end_ms) - bisect_right(stamps, begin_ms)
-        cpu_s = self._used_at(end_ms) - self._used_at(begin_ms)
+        before, after = self._used_at(begin_ms), self._used_at(end_ms)
+        each = 1_000 / max(results, 1)
         return Figures(
             values={
                 "per_s": results / max(end_ms - begin_ms, 1) * 1_000,
-                "cpu_ms": cpu_s / max(results, 1) * 1_000,
+                "cpu_ms": (after.contender_s - before.contender_s) * each,
+                "broker_ms": (after.broker_s - before.broker_s) * each,
             }
         )
 
-    def _used_at(self, moment_ms: int) -> float:
-        """Return the CPU seconds at *moment_ms*, between the samples around it."""
-        at = bisect_right(self.usage, (moment_ms, float("inf")))
-        if not 0 < at < len(self.usage):
-            return self.usage[min(at, len(self.usage) - 1)][1]
-        (ms_0, cpu_0), (ms_1, cpu_1) = self.usage[at - 1], self.usage[at]
-        return cpu_0 + (cpu_1 - cpu_0) * (moment_ms - ms_0) / max(ms_1 - ms_0, 1)
+    def _used_at(self, moment_ms: int) -> Usage:
+        """Return the first sample from *moment_ms* on."""
+        at = bisect_left(self.usage, moment_ms, key=lambda usage: usage.at_ms)
+        return self.usage[min(at, len(self.usage) - 1)]
 
 
 @contextmanager
@@ -93,7 +102,9 @@ def reading(lab: Lab, topic: str) -> Iterator[Consumer]:
         consumer.close()
 
 
-def watch(consumer: Consumer, running: Running, expected: int) -> Course:
+def watch(
+    lab: Lab, consumer: Consumer, running: Running, expected: int
+) -> Course:
     """Follow *running* until *expected* results are there.
 
     Raises:
@@ -103,7 +114,7 @@ def watch(consumer: Consumer, running: Running, expected: int) -> Course:
     progress_s = clock.monotonic_s()
     while len(course.stamps_ms) < expected:
         running.require_alive()
-        got = _take(consumer, course, running, clock)
+        got = _take(lab, consumer, course, running, clock)
         if got:
             progress_s = clock.monotonic_s()
         elif clock.monotonic_s() - progress_s > STALLED_S:
@@ -111,16 +122,24 @@ def watch(consumer: Consumer, running: Running, expected: int) -> Course:
             raise LabError(reason)
     until_s = clock.monotonic_s() + AFTER_S
     while clock.monotonic_s() < until_s:
-        _take(consumer, course, running, clock)
+        _take(lab, consumer, course, running, clock)
     if len(course.stamps_ms) > expected:
         reason = f"{len(course.stamps_ms)} results for {expected} requests"
         raise LabError(reason)
     return course
 
 
-def _take(consumer: Consumer, course: Course, running: Running, clock: Clock) -> int:
-    messages: list[Message] = consumer.consume(FETCH, 0.1)
-    course.usage.append((clock.now_ms(), running.cpu_s()))
+def _take(
+    lab: Lab, consumer: Consumer, course: Course, running: Running, clock: Clock
+) -> int:
+    messages: list[Message] = consumer.consume(FETCH, POLL_S)
+    course.usage.append(
+        Usage(
+            at_ms=clock.now_ms(),
+            contender_s=running.cpu_s(),
+            broker_s=lab.broker_cpu_s(),
+        )
+    )
     stamps = [message.timestamp()[1] for message in messages if not message.error()]
     course.stamps_ms += stamps
     return len(stamps)

@@ -39,6 +39,6 @@ def run_once(lab: Lab, entry: Entry) -> Figures:
     lab.stamp_at_broker(start.results)
     name = start.requests.removesuffix(".requests")
     with reading(lab, start.results) as consumer, lab.running(name, start) as running:
-        course = watch(consumer, running, entry.requests)
+        course = watch(lab, consumer, running, entry.requests)
     lab.remove_topics(name.split(".")[0])
     return course.steady()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from agents.cli.output import Format, Row, render
+from agents.cli.output import Format, Row, render, render_next
 from agents.failures import NoBrokerError
 from streams.config import Settings
 
@@ -54,6 +54,10 @@ class Invocation:
             self.show([{"name": name, "value": value} for name, value in row.items()])
         else:
             click.echo(render(row, self.output))
+
+    def stream(self, row: Row) -> None:
+        """Print one thing of many that come one by one; not as a table."""
+        click.echo(render_next(row, self.output))
 
 
 def invocation() -> Invocation:

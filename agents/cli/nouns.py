@@ -11,10 +11,13 @@ import click
 
 NOUNS: Final[dict[str, tuple[str, str]]] = {
     "config": ("agents.cli.config", "The settings as they are."),
-    "dev": ("agents.cli.dev", "A broker on this machine."),
+    "dev": ("agents.cli.dev", "A broker on this machine, and a demo on it."),
     "doctor": ("agents.cli.doctor", "Check everything a worker needs; name cures."),
     "fake-lm": ("agents.cli.fake_lm", "Serve an LM that answers without thinking."),
+    "get": ("agents.cli.get", "What became of a request."),
     "pipeline": ("agents.cli.pipeline", "The pipelines of a folder."),
+    "request": ("agents.cli.request", "Send a request and wait for its result."),
+    "tail": ("agents.cli.tail", "Results as they come."),
     "topics": ("agents.cli.topics", "The topics that an app needs."),
     "worker": ("agents.cli.worker", "Run a worker until it is told to stop."),
 }

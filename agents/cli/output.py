@@ -30,6 +30,27 @@ def render(shown: Row | Sequence[Row], output: Format) -> str:
             return _table([shown] if isinstance(shown, Mapping) else shown)
 
 
+def render_next(shown: Row, output: Format) -> str:
+    """Return one object of a stream: a line of JSON, or a YAML document."""
+    if output == "json":
+        return orjson.dumps(shown).decode()
+    return f"---\n{render(shown, output)}"
+
+
+def flat(shown: Row) -> dict[str, Any]:
+    """Return *shown* without objects in objects, for a table: ``usage.calls``.
+
+    What is None or empty is left out.
+    """
+    flattened: dict[str, Any] = {}
+    for name, value in shown.items():
+        if isinstance(value, Mapping):
+            flattened |= {f"{name}.{k}": v for k, v in flat(value).items()}
+        elif value not in (None, "", [], ()):
+            flattened[name] = value
+    return flattened
+
+
 def _table(rows: Sequence[Row]) -> str:
     if not rows:
         return "nothing"

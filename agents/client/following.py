@@ -1,6 +1,6 @@
 """Follows a pipeline: gives results, and stage records, as they are committed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ async def follow(
     stages: bool,
     start: Start,
     session_id: str | None,
-) -> AsyncIterator[Seen]:
+) -> AsyncGenerator[Seen, None]:
     """Give the results of *pipeline* as they come, for ever.
 
     With *session_id* those of one session, which all are in its home partition.

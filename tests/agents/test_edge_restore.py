@@ -248,7 +248,8 @@ async def test_a_store_in_use_is_never_replaced_under_its_task(bench):
     await filled(bench)
     store = bench.shelf.stores[SESSIONS, 0]
     bench.clock.at_ms += STALE_MS + 1
-    await bench.restore()
+    restorer = Restorer("", GROUP, bench.shelf, bench.clock, accept_loss=False)
+    await restorer.catch_up(0)
     assert bench.shelf.stores[SESSIONS, 0] is store
     assert b"ghost" in bench.table()
 

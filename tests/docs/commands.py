@@ -25,12 +25,11 @@ def problems_of(text: str) -> list[str]:
     return [p for line in lines for words in _commands(line) for p in _wrong(words)]
 
 
-def penstock_problem(
-    arguments: Sequence[str], *, verb_needed: bool = True
-) -> str | None:
+def penstock_problem(arguments: Sequence[str], *, whole: bool = True) -> str | None:
     """Return what is wrong with ``penstock`` followed by *arguments*.
 
-    A text may name a noun alone (*verb_needed* is False); a shell may not.
+    A text may name a noun alone, or a verb without what it is about (*whole* is
+    False); a shell may not.
     """
     context = click.Context(
         Nouns(name="penstock", params=[verbose_option()]), obj=Invocation(env={})
@@ -39,7 +38,7 @@ def penstock_problem(
     left = list(arguments)
     while isinstance(command, click.Group):
         if not left:
-            if command.invoke_without_command or not verb_needed:
+            if command.invoke_without_command or not whole:
                 return None
             return f"penstock {' '.join(arguments)}: a verb is missing"
         found = command.get_command(context, left[0])
@@ -51,25 +50,26 @@ def penstock_problem(
         command = found
         context = click.Context(found, parent=context)
         left.pop(0)
-    return _option_problem(command, context, left)
+    problem = _option_problem(command, context, left, whole=whole)
+    return problem and f"penstock {' '.join(arguments)}: {problem}"
 
 
 def _option_problem(
-    command: click.Command, context: click.Context, left: Sequence[str]
+    command: click.Command, context: click.Context, left: Sequence[str], *, whole: bool
 ) -> str | None:
     try:
         options, rest, _ = command.make_parser(context).parse_args(list(left))
     except click.UsageError as error:
-        return f"{command.name} {' '.join(left)}: {error.format_message()}"
+        return error.format_message()
     if rest:
-        return f"{command.name} {' '.join(left)}: takes no {rest}"
+        return f"takes no {rest}"
     for parameter in command.params:
         given = options.get(str(parameter.name))
         if isinstance(parameter.type, click.Choice) and isinstance(given, str):
             if given not in parameter.type.choices:
-                return f"{command.name}: {given} is none of {parameter.type.choices}"
-        elif parameter.required and given is None:
-            return f"{command.name} {' '.join(left)}: {parameter.name} is missing"
+                return f"{given} is none of {parameter.type.choices}"
+        elif whole and parameter.required and given in (None, ()):
+            return f"{parameter.name} is missing"
     return None
 
 

@@ -127,22 +127,58 @@ def test_files_that_are_named_exist(page: Path) -> None:
             assert list(ROOT.glob(name)), f"{name} does not exist"
 
 
-def test_commands_that_error_messages_name_exist() -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "penstock wroker",
+        "penstock dev broker",
+        "penstock topics plan --everything",
+        "penstock config show -o xml",
+        "penstock config show && penstock pipeline validate a b",
+        "docker compose exec worker penstock heal",
+        "X=$(penstock dev brokers status)",
+        "make haste",
+        "python examples/nothing.py",
+        "python examples/confluent_producer.py --tickets x",
+    ],
+)
+def test_a_command_that_is_not_there_is_noticed(wrong: str) -> None:
+    assert problems_of(wrong)
+
+
+def test_commands_that_the_code_names_exist() -> None:
+    named = _in_code(r"`penstock ([^`{}|]+)`")
+    assert not _nameless(command.split() for command in sorted(named))
+
+
+def test_files_that_the_code_names_exist() -> None:
+    top = "|".join([*ROOMS, "tests", "docs", "examples", "helm", "benchmarks"])
+    named = _in_code(rf"\b((?:{top})/[\w/-]+\.\w+)")
+    assert not [name for name in sorted(named) if not (ROOT / name).exists()]
+
+
+def test_codes_that_the_guarantees_name_exist() -> None:
     named = {
-        command
+        code
+        for code in inline_of(ROOT / "docs/guarantees.md")
+        if re.fullmatch(r"(request|stage|model|result|route|journal)\.\w+", code)
+    }
+    assert named - _in_code(r'"([a-z]+\.[a-z_]+)"') == set()
+
+
+def _in_code(pattern: str) -> set[str]:
+    """Return what *pattern* finds in the rooms."""
+    return {
+        found
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
-        for command in re.findall(
-            r"`penstock ([^`{}]+)`", path.read_text(encoding="utf-8")
-        )
-        if "|" not in command
+        for found in re.findall(pattern, path.read_text(encoding="utf-8"))
     }
-    assert not _nameless(command.split() for command in sorted(named))
 
 
 def _nameless(named: Iterable[Sequence[str]]) -> list[str]:
     """Return what is wrong with commands that a text names."""
-    problems = [penstock_problem(words, verb_needed=False) for words in named]
+    problems = [penstock_problem(words, whole=False) for words in named]
     return [problem for problem in problems if problem]
 
 

@@ -16,4 +16,5 @@ def test_the_map_has_every_file_once_and_no_other() -> None:
         for path in (ROOT / room).rglob("*.py")
         if path.name != "__init__.py"
     ]
+    assert sorted(set(there) - set(mapped)) == [], "not in the map"
     assert sorted(mapped) == sorted(there)

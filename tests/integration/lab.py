@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -249,9 +249,10 @@ class Lab:
         for future in self.admin.delete_topics([topic]).values():
             future.result(20)
 
-    def provision(self) -> None:
+    def provision(self, names: Iterable[str] = (), **changes: Any) -> None:
         """Make the topics that are missing, as `penstock topics apply` does."""
-        asyncio.run(provision(self.settings, sorted(self.pipelines)))
+        settings = replace(self.settings, **changes)
+        asyncio.run(provision(settings, sorted(names or self.pipelines)))
 
     def close(self) -> None:
         """End what was started."""

@@ -1,0 +1,120 @@
+"""More than fits, or an LM that is away: partitions pause, memory stays, nobody fails."""
+
+import threading
+import time
+
+from tests.integration.eventually import eventually
+from tests.integration.lab import Ask
+from tests.integration.lms import ThreadedLM
+from tests.integration.texts import ECHO, ask_text
+from tests.integration.verdict import Verdict, answered
+
+RUNNING = 8
+BASE = 300
+BURST = 10 * BASE
+TICKET = "wait=0.01 " + "lorem ipsum " * 1_500
+"""18 kB: the burst is 54 MB, twenty times what may wait."""
+GROWTH = 1.25
+"""Memory under the burst may be this many times what it was before."""
+
+
+def asks_of(name: str, count: int, ticket: str = "my invoice is wrong") -> list[Ask]:
+    return [
+        Ask(
+            request_id=f"{name}{i}",
+            session_id=f"{name}-s{i % 40}",
+            inputs={"ticket": ticket},
+        )
+        for i in range(count)
+    ]
+
+
+def test_an_lm_that_refuses_connections_pauses_its_pipeline_and_fails_nobody(
+    new_lab, tmp_path
+):
+    with ThreadedLM(tmp_path / "lm.log", latency_ms=20.0) as lm:
+        lab = new_lab({"ask": ask_text(lm.url), "echo": ECHO}, max_running=RUNNING)
+        results = lab.tail(lab.topic("ask", "results"))
+        worker = lab.worker().ready()
+        asks = asks_of("a", 20)
+        lab.send("ask", asks)
+        answered(results, 20, within_s=20)
+        lm.shut()
+        asks += asks_of("b", 100)
+        lab.send("ask", asks[20:])
+        eventually(
+            lambda: worker.metric("penstock_paused_partitions") == 4,
+            within_s=20,
+            what="paused partitions",
+        )
+        # What came first is in lanes, what comes now stays at the broker.
+        asks += asks_of("c", 40)
+        lab.send("ask", asks[120:])
+        others = asks_of("e", 40)
+        lab.send("echo", others)
+        answered(lab.tail(lab.topic("echo", "results")), 40, within_s=20)
+        assert len(results.all()) == 20
+        at = [lab.committed().get((lab.topic("ask", "requests"), p), 0) for p in range(4)]
+        assert sum(at) <= 20
+        assert worker.get("/livez")[0] == 200
+        lm.open()
+        answered(results, len(asks), within_s=40)
+        assert worker.terminate() == 0
+        verdict = Verdict.of(lab, "ask")
+        verdict.check_once(asks)
+        assert set(verdict.codes().values()) == {"OK"}
+        Verdict.of(lab, "echo").check_once(others)
+
+
+class Watch:
+    """Samples a worker's memory and paused partitions while a test goes on."""
+
+    def __init__(self, worker) -> None:
+        self.most_bytes = 0
+        self.most_paused = 0.0
+        self._worker = worker
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            self.most_bytes = max(self.most_bytes, self._worker.rss_bytes())
+            paused = self._worker.metric("penstock_paused_partitions")
+            self.most_paused = max(self.most_paused, paused)
+
+
+def test_a_tenfold_burst_pauses_partitions_and_leaves_memory_as_it_was(new_lab):
+    lab = new_lab(
+        {"echo": ECHO}, max_running=RUNNING, max_waiting=100, max_waiting_bytes=1 << 19
+    )
+    results = lab.tail(lab.topic("echo", "results"))
+    worker = lab.worker().ready()
+    asks = asks_of("a", BASE, TICKET)
+    with Watch(worker) as before:
+        lab.send("echo", asks)
+        answered(results, BASE, within_s=30)
+    asks += asks_of("b", BURST, TICKET)
+    began_s = time.perf_counter()
+    with Watch(worker) as burst:
+        lab.send("echo", asks[BASE:])
+        answered(results, BASE + BURST, within_s=90)
+    rate = BURST / (time.perf_counter() - began_s)
+    growth = burst.most_bytes / before.most_bytes
+    print(f"burst: {before.most_bytes >> 20} MB, x{growth:.2f}, {rate:.0f} requests/s")
+    assert burst.most_paused > 0
+    assert growth <= GROWTH
+    eventually(
+        lambda: not worker.metric("penstock_paused_partitions"),
+        within_s=5,
+        what="resumed partitions",
+    )
+    assert worker.terminate() == 0
+    Verdict.of(lab, "echo").check_once(asks)
