@@ -16,7 +16,7 @@ from agents.backpressure import Backpressure
 from agents.execution import Parts
 from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
-from agents.faust_edge import EdgeApp, EdgeConsumer
+from agents.faust_edge import BUNDLE, EdgeApp, EdgeConsumer, EdgeSchema
 from agents.health import Health
 from agents.http import HttpServer
 from agents.ledger import LedgerStore
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 POLL_RECORDS: Final = 500
 """Records of one fetch; at most a fifth of the stream buffer, or one busy agent
 blocks the fetch loop for all (reference: Faust's conductor awaits a full queue)."""
-STREAM_BUFFER: Final = 8_192
+STREAM_BUFFER: Final = 8_192 // BUNDLE
 
 GOVERN_S: Final = 0.1
 """How often backpressure is looked at. A task may overshoot its quota by what
@@ -359,29 +359,23 @@ class Worker:
 
 def register(app: EdgeApp, agent: PipelineAgent, tasks: Tasks, partitions: int) -> Any:
     """Declare the Faust agent of one pipeline on *app*."""
-    topic = app.topic(
-        agent.topics.requests,
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
-        partitions=partitions,
-        allow_empty=True,
-    )
+    topic = app.topic(agent.topics.requests, schema=EdgeSchema(), partitions=partitions)
 
     async def requests(stream: Any) -> None:
-        async for event in stream.events():
-            message = event.message
-            record = Record(
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-                key=message.key,
-                value=message.value,
-                headers=message.headers or (),
-                timestamp_ms=round(message.timestamp * 1_000),
-            )
-            tasks.submit(agent, record)
+        async for bundle in stream:
+            for record in bundle:
+                tasks.submit(
+                    agent,
+                    Record(
+                        topic=record.topic,
+                        partition=record.partition,
+                        offset=record.offset,
+                        key=record.key,
+                        value=record.value,
+                        headers=record.headers,
+                        timestamp_ms=record.timestamp,
+                    ),
+                )
 
     return app.agent(topic, name=agent.pipeline.name)(requests)
 

@@ -14,11 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.failures import ChangelogBusyError, TopicError
+from agents.tables import CHANGELOG_ID
 from agents.topics import TopicSpec
 from streams.config import Settings
 
-CHANGELOG_ID: Final = b"\0id"
-"""The reserved key. No key of a table begins with a zero byte."""
 FORMAT: Final = b"\x01"
 READ_WITHIN_S: Final = 20.0
 POLL_MS: Final = 200

@@ -1,6 +1,6 @@
 """An execution: one run's way through the edge, from its state to its settlement."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -96,26 +96,58 @@ class Execution:
 
     def final(self, end: RunEnd) -> Pending:
         """Return the final settlement of a run that ended with *end*."""
+        end = self._without_refused(end)
         records = [self._result(end.result)]
         if end.stage is not None:
             records.insert(0, self._stage(end.stage))
         if end.bug is not None:
             records.append(self._diagnostic(end.bug))
-        writes = self._closing_writes()
-        if end.session is not None:
-            key = end.session.session_id.encode()
-            writes.append(Write(table=SESSIONS, key=key, value=end.session.pack()))
+        writes = [*self._closing_writes(), *_session_writes(end.session)]
         if not self._fits(records, writes):
-            return self.failed("result.too_large", self._too_large(records, writes))
+            reason = self._too_large(records, writes)
+            return self._counted("result.too_large", reason, end)
         return Pending(
             settlement=self._settlement(records, writes),
-            instead=lambda reason: self.failed("result.refused", reason),
+            instead=lambda reason: self._refused(end, reason),
+        )
+
+    def _refused(self, end: RunEnd, reason: str) -> Pending:
+        """Return what settles in place of a final settlement that Kafka refused."""
+        cleaned = self._without_refused(end)
+        if cleaned != end:
+            # Not this run's fault: it had seen a turn that was refused meanwhile.
+            return self.final(cleaned)
+        self._view.refuse(self._arrived.request.request_id)
+        return self._counted("result.refused", reason, end)
+
+    def _without_refused(self, end: RunEnd) -> RunEnd:
+        """Return *end* without turns in its session that Kafka never took."""
+        refused = self._view.refused()
+        if end.session is None or not refused:
+            return end
+        return replace(end, session=_forgetting(end.session, refused))
+
+    def _counted(self, code: str, message: str, end: RunEnd) -> Pending:
+        """Return an ERROR terminal that is a turn of its session, without a trace.
+
+        As after every failed run: the turn counts, and leaves no history.
+        """
+        request = self._arrived.request
+        error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
+        result = replace(end.result, status="ERROR", outputs=None, error=error)
+        session = end.session
+        if session is not None:
+            session = _forgetting(session, {request.request_id})
+        writes = [*self._closing_writes(), *_session_writes(session)]
+        return Pending(
+            settlement=self._settlement([self._result(result)], writes),
+            instead=lambda _reason: self.failed(code, message),
         )
 
     def failed(
         self, code: str, message: str, *, bug: BaseException | None = None
     ) -> Pending:
-        """Return an ERROR terminal in place of a result; its writes are withheld."""
+        """Return an ERROR terminal with no write but the ledger's."""
         request = self._arrived.request
         error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
         result = Result(
@@ -264,6 +296,19 @@ class Execution:
 
 
 _EMPTY: Final = Journal()
+
+
+def _session_writes(session: Session | None) -> list[Write]:
+    if session is None:
+        return []
+    key = session.session_id.encode()
+    return [Write(table=SESSIONS, key=key, value=session.pack())]
+
+
+def _forgetting(session: Session, request_ids: Collection[str]) -> Session:
+    """Return *session* with all its turns counted, and those of *request_ids* gone."""
+    history = tuple(t for t in session.history if t.request_id not in request_ids)
+    return replace(session, history=history)
 
 
 def _size(item: Publish | Write) -> int:

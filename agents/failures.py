@@ -277,7 +277,7 @@ class ResultNotFoundError(EdgeError):
 
     code = "result.not_found"
 
-    def __init__(self, request_id: str, where: object, session_id: str | None) -> None:
+    def __init__(self, request_id: str, where: str, session_id: str | None) -> None:
         cure = (
             "if it belongs to a session, name it with --session"
             if session_id is None
@@ -285,6 +285,18 @@ class ResultNotFoundError(EdgeError):
         )
         super().__init__(f"no result of {request_id} in {where}: {cure}")
         self.request_id = request_id
+
+
+class LetterNotFoundError(EdgeError):
+    """There is no dead letter at a place, or not any more."""
+
+    code = "dlq.not_found"
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(
+            f"no dead letter at {partition}:{offset} of {topic}: "
+            "`penstock dlq ls` lists those that there are"
+        )
 
 
 class DemoError(EdgeError):

@@ -20,7 +20,7 @@ from agents.tables import LEDGER
 from agents.tasks import Admitted, View
 from schemas.errors import SchemaError, UnknownSchemaError
 from streams.config import Settings
-from streams.errors import StageBugError, StateError
+from streams.errors import StageBugError, StateError, StateNewerError
 from streams.run import run
 from streams.settlement import Publish, Settlement
 
@@ -150,7 +150,11 @@ class PipelineAgent:
         return Pending(settlement=settlement, instead=nothing_smaller)
 
     async def _execute(self, view: View, arrived: Arrived) -> Pending:
-        """Run a request to its end; whatever happens, it has an end."""
+        """Run a request to its end; whatever happens, it has an end.
+
+        Raises:
+            StateNewerError: a newer penstock wrote the state that it needs.
+        """
         execution = Execution(self._parts, view, arrived)
         try:
             stored = view.get(LEDGER, arrived.run)
@@ -158,6 +162,8 @@ class PipelineAgent:
                 return self._repeated(arrived, LedgerEntry.unpack(stored))
             end = await run(self.pipeline, arrived.request, execution.start())
             return execution.final(end)
+        except StateNewerError:
+            raise  # ends the worker: answering with less than is stored loses it
         except StateError as error:
             log.exception("run.state", request_id=arrived.request.request_id)
             return execution.failed(error.code, str(error))

@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from streams.errors import StateError
+from streams.errors import StateError, StateNewerError
 
 FORMAT: Final = b"\x01"
 """First byte of a stored record. A worker stops at formats newer than its own."""
@@ -67,10 +67,13 @@ class Position:
         """Read the stored form back.
 
         Raises:
-            StateError: the format is newer than this worker, or it is damaged.
+            StateNewerError: the format is newer than this worker.
+            StateError: it is damaged.
         """
+        if stored[:1] > FORMAT:
+            raise StateNewerError(WHAT, stored[:1])
         if stored[:1] != FORMAT:
-            raise StateError(WHAT, f"stored in format {stored[:1]!r}")
+            raise StateError(WHAT, f"damaged: format {stored[:1]!r}")
         try:
             token, number, shape, sources = orjson.loads(stored[1:])
             return cls(

@@ -18,10 +18,10 @@ their LM calls go on, and records that come again are skipped by their trackers.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from aiokafka import TopicPartition
@@ -51,6 +51,10 @@ from streams.config import Settings
 log = structlog.get_logger(__name__)
 
 
+REFUSED: Final = 1_000
+"""Requests remembered because runs in flight may have seen their turns; rare ones."""
+
+
 class View(Protocol):
     """What a run may ask its task for."""
 
@@ -67,6 +71,14 @@ class View(Protocol):
 
     def journalled(self, run: bytes) -> Mapping[bytes, bytes]:
         """Return the journal entries that an earlier owner left for *run*."""
+        ...
+
+    def refuse(self, request_id: str) -> None:
+        """Remember a request whose result Kafka never took; runs may have seen it."""
+        ...
+
+    def refused(self) -> Collection[str]:
+        """Return the requests remembered by :meth:`refuse`."""
         ...
 
 
@@ -122,6 +134,8 @@ class Task:
     ) -> None:
         self.partition = partition
         self.state = State.OPENING
+        self.died = False
+        """Whether it ended by itself: replaced, or without a disk."""
         self.trackers = trackers
         self.lanes = Lanes(run=self._start)
         self.committer = committer
@@ -131,6 +145,7 @@ class Task:
         self._running: set[asyncio.Task[None]] = set()
         self._held: deque[tuple[Handler, Record]] = deque()
         self._held_bytes = 0
+        self._refused: deque[str] = deque(maxlen=REFUSED)
         self._learning: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
         self._journal = _runs(stores[JOURNAL].scan())
@@ -170,6 +185,12 @@ class Task:
 
     def journalled(self, run: bytes) -> Mapping[bytes, bytes]:
         return self._journal.pop(run, {}) if self._journal else {}
+
+    def refuse(self, request_id: str) -> None:
+        self._refused.append(request_id)
+
+    def refused(self) -> Collection[str]:
+        return self._refused
 
     def submit(self, handler: Handler, record: Record) -> None:
         """Take a record; one that is finished, or not ours to take, is skipped."""
@@ -246,6 +267,7 @@ class Task:
             "task.dead", partition=self.partition, error=repr(error.__cause__ or error)
         )
         self.state = State.DEAD
+        self.died = True
         self._stop_work()
         self._on_dead(self, error)
 
@@ -413,8 +435,9 @@ class Tasks:
         await asyncio.gather(*(t.close() for t in transactors if t is not None))
         for partition in gone:
             task = self.by_partition.pop(partition, None)
-            # Only what had a task was up to its changelogs.
-            seen_ms = None if task is None else self._clock.now_ms()
+            # Only what had a task to its end was up to its changelogs until now.
+            whole = task is not None and not task.died
+            seen_ms = self._clock.now_ms() if whole else None
             self._shelf.close_partition(partition, seen_ms=seen_ms)
 
     async def _open(self, fresh: list[int]) -> None:

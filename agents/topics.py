@@ -49,6 +49,10 @@ CHANGELOG_SEGMENT_BYTES: Final = 64 << 20
 """Compaction never touches the segment that is written to. At the default of 1 GiB a
 restore would read hours of position records of which the last one counts."""
 
+REASONS_BYTES: Final = 64 << 10
+"""What a dead letter's reasons may add to the record that it is: a record that just
+fits into its request topic fits into the DLQ as well."""
+
 LEDGER_SEGMENT_S: Final = HOUR_S
 """As the ledger's own segments. Ids go when their whole segment is old."""
 
@@ -104,6 +108,8 @@ def _config(shape: TopicShape, settings: Settings) -> dict[str, str]:
         "max.message.bytes": str(settings.max_message_bytes),
         "min.insync.replicas": str(settings.min_insync_replicas),
     }
+    if shape.role == "dlq":
+        config["max.message.bytes"] = str(settings.max_message_bytes + REASONS_BYTES)
     if shape.keep_s is not None:
         config["retention.ms"] = _ms(shape.keep_s)
     if shape.scope == "table":

@@ -14,6 +14,7 @@ StreamsError
 │       └── ModelRefusedError      401, 403, 400, 404: will not change
 ├── DeadlineError                  the request's time is over
 └── StateError                     a stored session or journal entry cannot be used
+    └── StateNewerError            a newer version stored it: stop
 """
 
 from collections.abc import Sequence
@@ -175,3 +176,12 @@ class StateError(StreamsError):
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"{what}: {reason}")
         self.what = what
+
+
+class StateNewerError(StateError):
+    """A newer version of penstock stored this; an older one must not go on."""
+
+    code = "state.newer"
+
+    def __init__(self, what: str, found: bytes) -> None:
+        super().__init__(what, f"stored in format {found!r}: run the newer version")

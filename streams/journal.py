@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from schemas.records import Usage
-from streams.errors import StateError
+from streams.errors import StateError, StateNewerError
 
 FORMAT: Final = b"\x01"
 """First byte of a stored entry. A worker refuses formats newer than its own."""
@@ -141,10 +141,13 @@ def unpack(stored: bytes) -> Entry:
     """Read one entry back.
 
     Raises:
-        StateError: the format is newer than this worker, or it is damaged.
+        StateNewerError: the format is newer than this worker.
+        StateError: it is damaged.
     """
+    if stored[:1] > FORMAT:
+        raise StateNewerError(WHAT, stored[:1])
     if stored[:1] != FORMAT:
-        raise StateError(WHAT, f"stored in format {stored[:1]!r}")
+        raise StateError(WHAT, f"damaged: format {stored[:1]!r}")
     try:
         kind, *body = orjson.loads(stored[1:])
         return _UNPACK[kind](body)

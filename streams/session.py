@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from streams.errors import StateError
+from streams.errors import StateError, StateNewerError
 
 FORMAT: Final = b"\x01"
 """First byte of a stored session. A worker refuses formats newer than its own."""
@@ -62,11 +62,14 @@ class Session:
         """Read the stored form back.
 
         Raises:
-            StateError: the format is newer than this worker, or it is damaged.
+            StateNewerError: the format is newer than this worker.
+            StateError: it is damaged.
         """
         what = f"session {session_id}"
+        if stored[:1] > FORMAT:
+            raise StateNewerError(what, stored[:1])
         if stored[:1] != FORMAT:
-            raise StateError(what, f"stored in format {stored[:1]!r}")
+            raise StateError(what, f"damaged: format {stored[:1]!r}")
         try:
             turns, updated_ms, history = orjson.loads(stored[1:])
             return cls(

@@ -1,7 +1,9 @@
 """`penstock dlq ls|show|replay`: records that were set aside, and their second try."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +23,8 @@ SHOWN: Final = 50
 """Dead letters that a list has, if nobody says how many."""
 HEX_BYTES: Final = 256
 """Bytes of a payload in a table; JSON and YAML have all of it."""
+
+LEFT_OUT: Final = "left out: its bytes are not here"
 
 COUNT = click.IntRange(1)
 
@@ -43,7 +47,7 @@ def ls(*, pipeline: str, code: str | None, count: int) -> None:
 
     async def listed() -> list[Letter]:
         box = await Letterbox.of(settings, pipeline)
-        return await box.newest(count, code=code)
+        return await box.newest(count, code)
 
     call.show([_row(letter) for letter in asyncio.run(listed())])
 
@@ -100,46 +104,91 @@ def replay(
         reason = "say either PARTITION:OFFSET or --code"
         raise click.UsageError(reason)
     call = invocation()
-    settings = call.connected_settings()
-    letters, sent = asyncio.run(
-        _replay(settings, pipeline, place, code=code, count=count, dry_run=dry_run)
+    rows = asyncio.run(
+        _replay(
+            call.connected_settings(),
+            pipeline,
+            _Choice(place, code, count),
+            dry_run=dry_run,
+        )
     )
-    call.show([_replayed(letter, sent) for letter in letters])
-    whole = not any(letter.truncated for letter in letters)
-    return ExitCode.DONE if whole else ExitCode.FAILED
+    call.show(rows)
+    left_out = any(row["state"] == LEFT_OUT for row in rows)
+    return ExitCode.FAILED if left_out else ExitCode.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which letters to offer again: one, or those with a code."""
+
+    place: tuple[int, int] | None
+    code: str | None
+    count: int | None
+
+    async def letters(self, box: Letterbox) -> AsyncGenerator[Letter, None]:
+        """Give the letters; all are there before the first of them is sent."""
+        if self.place is not None:
+            yield await box.at(*self.place)
+            return
+        left = self.count
+        async with aclosing(box.letters(self.code)) as letters:
+            async for letter in letters:
+                yield letter
+                left = None if left is None else left - 1
+                if left == 0:
+                    return
+
+
+async def _replay(
+    settings: Settings, pipeline: str, choice: _Choice, *, dry_run: bool
+) -> list[dict[str, Any]]:
+    box = await Letterbox.of(settings, pipeline)
+    rows = []
+    async with box.offering() as offer, aclosing(choice.letters(box)) as letters:
+        async for letter in letters:
+            state, now = ("would be sent" if dry_run else "sent"), None
+            if letter.truncated:
+                state = LEFT_OUT
+            elif not dry_run:
+                at = await offer(letter)
+                now = f"{at.partition}:{at.offset}"
+            rows.append(
+                {
+                    "place": _place(letter),
+                    "code": letter.code,
+                    "origin": letter.origin,
+                    "replay": letter.again().replay,
+                    "state": state,
+                    "now": now,
+                }
+            )
+    return rows
 
 
 async def _read(
     settings: Settings, pipeline: str, place: tuple[int, int]
 ) -> tuple[Letter, dict[str, Any] | None, str | None]:
+    """Return a letter, with the value in it or why there is none."""
     box = await Letterbox.of(settings, pipeline)
     letter = await box.at(*place)
     try:
         async with schemas_of(settings) as schemas:
             return letter, await schemas.value_of(letter.record), None
-    except Exception as error:  # noqa: BLE001 - shown whatever its bytes are
+    except Exception as error:  # noqa: BLE001 - it is shown whatever its bytes are
         return letter, None, str(error) or type(error).__name__
 
 
-async def _replay(
-    settings: Settings,
-    pipeline: str,
-    place: tuple[int, int] | None,
-    *,
-    code: str | None,
-    count: int | None,
-    dry_run: bool,
-) -> tuple[Sequence[Letter], dict[Letter, str]]:
-    """Return the letters that were chosen, and where those that were sent are now."""
-    box = await Letterbox.of(settings, pipeline)
-    if place is not None:
-        letters = [await box.at(*place)]
-    else:
-        letters = await box.oldest(count, code=code)
-    whole = [letter for letter in letters if not letter.truncated]
-    if dry_run:
-        return letters, {}
-    return letters, {
-        letter: f"{at.partition}:{at.offset}"
-        async for letter, at in box.offer_again(whole)
+def _row(letter: Letter) -> dict[str, Any]:
+    when = datetime.fromtimestamp(letter.record.timestamp_ms / 1_000, UTC)
+    return {
+        "place": _place(letter),
+        "code": letter.code,
+        "message": letter.message,
+        "origin": letter.origin,
+        "time": when.isoformat(timespec="seconds"),
+        "replay": letter.replay,
     }
+
+
+def _place(letter: Letter) -> str:
+    return f"{letter.record.partition}:{letter.record.offset}"

@@ -12,6 +12,7 @@ import click
 NOUNS: Final[dict[str, tuple[str, str]]] = {
     "config": ("agents.cli.config", "The settings as they are."),
     "dev": ("agents.cli.dev", "A broker on this machine, and a demo on it."),
+    "dlq": ("agents.cli.dlq", "Dead letters, and their second try."),
     "doctor": ("agents.cli.doctor", "Check everything a worker needs; name cures."),
     "fake-lm": ("agents.cli.fake_lm", "Serve an LM that answers without thinking."),
     "get": ("agents.cli.get", "What became of a request."),

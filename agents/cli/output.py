@@ -18,12 +18,12 @@ def render(shown: Row | Sequence[Row], output: Format) -> str:
     """Return *shown*, some rows or one object, as text without a last newline."""
     match output:
         case "json":
-            return orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
+            return _json(shown, orjson.OPT_INDENT_2)
         case "yaml":
             # Only here: it takes longer to import than to run.
             import yaml  # noqa: PLC0415
 
-            plain = orjson.loads(orjson.dumps(shown))
+            plain = orjson.loads(_json(shown))
             text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
             return text.rstrip("\n")
         case "table":
@@ -33,7 +33,7 @@ def render(shown: Row | Sequence[Row], output: Format) -> str:
 def render_next(shown: Row, output: Format) -> str:
     """Return one object of a stream: a line of JSON, or a YAML document."""
     if output == "json":
-        return orjson.dumps(shown).decode()
+        return _json(shown)
     return f"---\n{render(shown, output)}"
 
 
@@ -49,6 +49,11 @@ def flat(shown: Row) -> dict[str, Any]:
         elif value not in (None, "", [], ()):
             flattened[name] = value
     return flattened
+
+
+def _json(shown: Any, option: int = 0) -> str:
+    # A producer's own schema may have types that JSON has not, such as bytes.
+    return orjson.dumps(shown, default=str, option=option).decode()
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -73,7 +73,7 @@ def line_of(seen: Seen) -> str:
     where = f"{when:%H:%M:%S} {record.partition}:{record.offset}"
     if value is None:
         return f"{where}  unreadable: {seen.problem}"
-    whose = value["session_id"] or value["request_id"]
+    whose = "/".join(filter(None, (value["session_id"], value["request_id"])))
     what = value.get("stage") or f"turn {value.get('turn') or '-'}"
     told = value["outputs"] if value["error"] is None else value["error"]
     return f"{where}  {whose}  {what}  {value['status']}  {_texts(told)}"

@@ -4,6 +4,7 @@ import click
 
 from agents.cli.invocation import invocation
 from agents.cli.verbs import verbose_option
+from agents.descriptors import allow_descriptors
 from agents.exit_codes import ExitCode
 
 
@@ -15,6 +16,7 @@ def command(ctx: click.Context) -> ExitCode | None:
         return None
     call = invocation()
     settings = call.connected_settings()
+    allow_descriptors(settings)
     # Only here: Faust and RocksDB, for those who run and not for those who ask.
     from agents.worker import main  # noqa: PLC0415
 

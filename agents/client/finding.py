@@ -53,7 +53,7 @@ async def find(
                 if value["request_id"] == request_id:
                     values[record.topic].append(value)
     if not values[topics.names.results]:
-        raise ResultNotFoundError(request_id, tps[0], session_id)
+        raise ResultNotFoundError(request_id, f"{names[0]}[{at}]", session_id)
     return Found(
         result=values[topics.names.results][-1],
         stages=tuple(values.get(topics.names.stages, ())),

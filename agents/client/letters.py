@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from agents.dead_letters import REASONS
 from agents.record import ORIGIN, REPLAY, HeaderError, Record, replay_of
 
+REASONS: Final = "__dlq.errors."
+"""What the names of KIP-1191's headers begin with."""
 CODE: Final = "x-penstock-code"
 TIMESTAMP: Final = "x-penstock-timestamp"
 TRUNCATED: Final = "x-penstock-truncated"
@@ -59,7 +60,8 @@ class Letter:
     @property
     def truncated(self) -> bool:
         """Whether its bytes are not here: they were too many."""
-        return self._text(TRUNCATED) is not None
+        # A producer may send this header, but not a whole record that lacks its bytes.
+        return self.record.value is None and self._text(TRUNCATED) is not None
 
     @property
     def replay(self) -> int:

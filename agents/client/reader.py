@@ -1,7 +1,7 @@
 """Reads committed records of chosen partitions, as a member of no group."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from aiokafka import TopicPartition
@@ -22,13 +22,13 @@ class Reader:
         self._consumer = consumer
         self._tps = tps
 
-    async def records(self) -> AsyncIterator[Record]:
+    async def records(self) -> AsyncGenerator[Record, None]:
         """Give every record from here on, for ever; in order within a partition."""
         while True:
             for record in await self.poll(POLL_MS):
                 yield record
 
-    async def to_end(self) -> AsyncIterator[Record]:
+    async def to_end(self) -> AsyncGenerator[Record, None]:
         """Give every record up to the end that the partitions have now."""
         ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(self._tps)
         left = set(self._tps)

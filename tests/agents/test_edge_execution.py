@@ -81,6 +81,7 @@ class FakeView:
     tables: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
     journal: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict)
     settled: list[Pending] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
     def get(self, table: str, key: bytes) -> bytes | None:
         return self.tables.get((table, key))
@@ -95,6 +96,19 @@ class FakeView:
 
     def journalled(self, run: bytes) -> Mapping[bytes, bytes]:
         return self.journal.pop(run, {})
+
+    def refuse(self, request_id: str) -> None:
+        self.refusals.append(request_id)
+
+    def refused(self) -> list[str]:
+        return self.refusals
+
+
+def turns_left(pending: Pending) -> tuple[int, tuple[str, ...]]:
+    """Return the turns of the session that *pending* writes, and whose they are."""
+    [(_key, stored)] = table(pending, SESSIONS).items()
+    session = Session.unpack("s", stored)
+    return session.turns, tuple(turn.request_id for turn in session.history)
 
 
 class Bench:
@@ -317,7 +331,7 @@ async def test_a_session_counts_its_turns_and_remembers_them(bench):
 
 
 async def test_a_session_that_cannot_be_read_is_an_error_and_stays(bench):
-    bench.view.tables[SESSIONS, b"s"] = b"\x09"
+    bench.view.tables[SESSIONS, b"s"] = b"\x00"
     pending = await bench.answer(bench.request(session_id="s"))
     result = bench.result(pending)
     assert (result.status, result.error.code) == ("ERROR", "state")
@@ -347,12 +361,13 @@ async def test_a_bug_whose_message_is_no_text_is_answered_as_well(bench):
     assert code(pending) == "stage.bug"
 
 
-async def test_a_result_that_is_too_large_withholds_its_writes(bench):
+async def test_a_result_that_is_too_large_is_a_turn_without_a_trace(bench):
     pending = await bench.answer(bench.request("huge", session_id="s"))
     result = bench.result(pending)
     assert (result.status, result.error.code) == ("ERROR", "result.too_large")
     assert result.outputs is None
-    assert table(pending, SESSIONS) == {}
+    assert turns_left(pending) == (1, ())
+    assert result.turn == 1
     assert table(pending, LEDGER)
     assert fits(pending)
 
@@ -387,8 +402,27 @@ async def test_what_kafka_refuses_is_answered_with_an_error_instead(bench):
     result = bench.result(instead)
     assert (result.status, result.error.code) == ("ERROR", "result.refused")
     assert instead.settlement.source == pending.settlement.source
-    assert table(instead, SESSIONS) == {}
-    assert instead.instead("again") is None
+    assert turns_left(instead) == (1, ())
+    assert result.turn == 1
+    barest = instead.instead("again")
+    assert table(barest, SESSIONS) == {}
+    assert barest.instead("and again") is None
+
+
+async def test_a_run_that_saw_a_refused_turn_forgets_it_before_it_fails(bench):
+    first = await bench.answer(bench.request(session_id="s", request_id="r1"))
+    second = await bench.answer(bench.request(session_id="s", request_id="r2"))
+    first.instead("MessageSizeTooLarge")
+    instead = second.instead("MessageSizeTooLarge")
+    assert bench.result(instead).status == "OK"
+    assert turns_left(instead) == (2, ("r2",))
+
+
+async def test_a_run_behind_a_refused_turn_never_shows_it(bench):
+    first = await bench.answer(bench.request(session_id="s", request_id="r1"))
+    first.instead("MessageSizeTooLarge")
+    second = await bench.answer(bench.request(session_id="s", request_id="r2"))
+    assert turns_left(second) == (2, ("r2",))
 
 
 async def test_a_stage_record_that_kafka_refuses_leaves_its_journal_entry(bench):
@@ -444,7 +478,7 @@ async def test_a_resumed_run_repeats_no_finished_stage_and_clears_all_entries(be
 
 async def test_a_journal_that_cannot_be_read_is_an_error_and_is_cleared(bench):
     run = ledger_key("support", "r", "r", 0)
-    bench.view.journal[run] = {b"h": b"\x09"}
+    bench.view.journal[run] = {b"h": b"\x00"}
     pending = await bench.answer(bench.request())
     assert bench.result(pending).error.code == "state"
     assert table(pending, JOURNAL) == {run + b"\0\0h": None}
@@ -452,7 +486,7 @@ async def test_a_journal_that_cannot_be_read_is_an_error_and_is_cleared(bench):
 
 async def test_a_broken_session_leaves_no_journal_behind(bench):
     run = ledger_key("support", "s", "r", 0)
-    bench.view.tables[SESSIONS, b"s"] = b"\x09"
+    bench.view.tables[SESSIONS, b"s"] = b"\x00"
     entry = RunHeader(pipeline_version=3, fingerprint="f", started_ms=1, attempt=1)
     bench.view.journal[run] = {entry_key(entry).encode(): pack(entry)}
     pending = await bench.answer(bench.request(session_id="s"))

@@ -17,12 +17,11 @@ from confluent_kafka.admin import (
     NewTopic,
 )
 
-from agents.changelog_ids import CHANGELOG_ID, mark_changelogs
+from agents.changelog_ids import mark_changelogs
 from agents.failures import BrokerTooOldError, BrokerUnreachableError, TopicError
 from agents.kafka_admin import admin_of, require_new_enough
 from agents.provisioning import check, provision
-from agents.tables import CHANGELOG_ID as TABLES_CHANGELOG_ID
-from agents.tables import TABLES
+from agents.tables import CHANGELOG_ID, TABLES
 from agents.topic_plan import plan
 from agents.topics import TOPICS, changelogs, wanted
 from streams.config import Settings
@@ -87,12 +86,20 @@ def test_sizes_and_replicas_come_from_the_settings():
     for spec in wanted(settings, PIPELINES):
         assert spec.replication == 3
         assert spec.config["min.insync.replicas"] == "2"
-        assert spec.config["max.message.bytes"] == "99"
+        if spec.shape.role != "dlq":
+            assert spec.config["max.message.bytes"] == "99"
+
+
+def test_a_record_that_fits_its_request_topic_fits_the_dlq_with_its_reasons():
+    limits = {
+        spec.shape.role: int(spec.config["max.message.bytes"])
+        for spec in wanted(Settings(), ["support"])
+    }
+    assert limits["dlq"] - limits["requests"] == 64 * 1024
 
 
 def test_every_table_has_a_changelog_and_every_changelog_a_table():
     assert {s.role for s in TOPICS if s.scope == "table"} == set(TABLES)
-    assert CHANGELOG_ID == TABLES_CHANGELOG_ID
 
 
 async def test_what_is_missing_is_created_as_the_table_says(settings, admin):
