@@ -83,6 +83,8 @@ class Edge(Protocol):
 class EdgeThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, reading committed records only."""
 
+    _seeks = 0
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Set before start: the fetcher is made from it. Faust offers it only
@@ -95,6 +97,20 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         # Faust subscribes later, so nothing has been fetched yet.
         read_leniently(self._ensure_consumer()._fetcher)  # noqa: SLF001
 
+    @property
+    def era(self) -> tuple[int, int]:
+        """Which seeks a fetch has behind it; it changes in this thread only."""
+        return self._seeks, self.app.consumer_generation_id
+
+    async def _seek_wait(self, consumer: Any, partitions: Any) -> None:
+        self._seeks += 1
+        await super()._seek_wait(consumer, partitions)
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        # Taken in the same turn of this thread's loop in which positions move on.
+        records = await super()._fetch_records(*args, **kwargs)
+        return records, self.era
+
     def rejoin(self) -> None:
         """Ask the group for a new assignment; callable from any thread."""
         if self._consumer is not None:
@@ -106,12 +122,14 @@ class EdgeConsumer(driver.Consumer):
     """Faust's consumer without acks, commits and per-record asyncio tasks."""
 
     app: "EdgeApp"
+    _thread: EdgeThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Counts stops of the flow: records fetched before one are not handed on
-        # after it, because the seeks in between bring them again.
-        self._flow_epoch = 0
+        # Of the last fetch. A fetch may sleep through a whole rebalance, its seeks
+        # included: what it brings from before them comes again, what it brings from
+        # behind them does not.
+        self._era = (0, 0)
 
     def _new_consumer_thread(self) -> EdgeThread:
         return EdgeThread(self, loop=self.loop, beacon=self.beacon)
@@ -145,9 +163,10 @@ class EdgeConsumer(driver.Consumer):
     async def verify_all_partitions_active(self) -> None:
         """As above."""
 
-    def stop_flow(self) -> None:
-        self._flow_epoch += 1
-        super().stop_flow()
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
+        fetched: Any = await super()._getmany(active_partitions, timeout)
+        records, self._era = fetched
+        return records
 
     async def perform_seek(self) -> None:
         at = {
@@ -163,27 +182,30 @@ class EdgeConsumer(driver.Consumer):
         stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001
         sources = self.app.edge.source_topics()
         while not (stopped() or fetcher_stopped()):
-            epoch = self._flow_epoch
             records, _active = await self._wait_next_records(timeout=1.0)
             # Once for each fetch, so that a busy fetcher cannot starve the loop.
             await asyncio.sleep(0)
             if records and not self.should_stop:
-                await self._hand_on(records, epoch, sources)
+                await self._hand_on(records, sources)
 
     async def _hand_on(
-        self, fetched: Mapping[Any, Any], epoch: int, sources: frozenset[str]
+        self, fetched: Mapping[Any, Any], sources: frozenset[str]
     ) -> None:
+        era = self._era
         for tp, records in _bundles(fetched):
+            if not self.flow_active:
+                # Not dropped yet: the seek of this stop may be behind it.
+                await self.wait(cast("Any", self.can_resume_flow))
+            if self.should_stop or era != self._thread.era:
+                return
             # A partition that was paused meanwhile still gets what was fetched:
             # its position has moved on, so nobody would bring these again.
-            if epoch != self._flow_epoch or not self.flow_active:
-                return
             if tp.topic in sources:
                 await self.callback(self._bundle(tp, records))
 
     def _bundle(self, tp: Any, records: Sequence[Any]) -> Any:
         """Return one Faust message whose value is *records*, in their order."""
-        message = self._to_message(tp, records[-1])
+        message: Any = self._to_message(tp, records[-1])
         message.key, message.value, message.headers = None, records, None
         return message
 
@@ -197,7 +219,7 @@ def _bundles(fetched: Mapping[Any, Sequence[Any]]) -> Iterator[tuple[Any, Any]]:
                 yield tp, records[begin : begin + BUNDLE]
 
 
-class EdgeSchema(faust.Schema):
+class EdgeSchema(faust.Schema[Any, Any]):
     """Leaves a bundle of records as it is."""
 
     def compile(self, app: Any, **_options: Any) -> Any:
@@ -351,6 +373,14 @@ class ReadOnlyTableError(Exception):
 class EdgeTable(faust.Table[bytes, bytes]):
     """A Faust table whose data is with our tasks."""
 
+    # Faust sends to the changelog before it asks the store, and past our transactions.
+
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        raise ReadOnlyTableError(self.name)
+
+    def on_key_del(self, key: bytes) -> None:
+        raise ReadOnlyTableError(self.name)
+
     def _new_store_by_url(self, url: Any) -> EdgeStore:
         return EdgeStore(
             url,
@@ -389,7 +419,7 @@ class EdgeApp(faust.App):
 
     def rejoin(self) -> None:
         """Ask the group for a new assignment."""
-        cast("EdgeThread", cast("EdgeConsumer", self.consumer)._thread).rejoin()  # noqa: SLF001
+        cast("EdgeConsumer", self.consumer)._thread.rejoin()  # noqa: SLF001
 
     def assigned_partitions(self) -> set[int]:
         """Return the partitions that the group gives us, as far as we know."""

@@ -148,17 +148,17 @@ async def edges(bootstrap: str) -> AsyncIterator[Edges]:
 
 
 async def test_no_record_is_lost_to_a_fetch_that_spans_a_rebalance(edges):
-    t0=time.perf_counter()
+    t0 = time.perf_counter()
     edge = ListEdge(edges.topic)
     app = await edges.start(edges.app(edge))
-    print("started", time.perf_counter()-t0)
+    print("started", time.perf_counter() - t0)
     await until(lambda: edge.resumes == 1)
-    print("resumed", time.perf_counter()-t0)
-    for n in range(1,6):
+    print("resumed", time.perf_counter() - t0)
+    for n in range(1, 6):
         app.rejoin()
-        await until(lambda: edge.resumes == n+1 and app.consumer.flow_active)
-        print("again", time.perf_counter()-t0)
-        await edges.send(b"%d"%n)
+        await until(lambda: edge.resumes == n + 1 and app.consumer.flow_active)
+        print("again", time.perf_counter() - t0)
+        await edges.send(b"%d" % n)
         await asyncio.sleep(1.5)
         print(edge.taken)
-    print("ending", time.perf_counter()-t0)
+    print("ending", time.perf_counter() - t0)

@@ -88,6 +88,15 @@ async def test_a_schema_is_registered_looked_up_and_read(client):
     assert known == ParsedSchema.of(A).id
     assert await registry.lookup(SUBJECT, A) == known
     assert await registry.by_id(known) == A
+
+
+async def test_the_newest_schema_of_a_subject_is_found_and_no_subject_is_none(client):
+    registry = client()
+    assert await registry.newest(SUBJECT) is None
+    await registry.register(SUBJECT, A)
+    wider = A.replace("}]", '},{"default":"","name":"b","type":"string"}]')
+    known = await registry.register(SUBJECT, wider)
+    assert await registry.newest(SUBJECT) == (known, ParsedSchema.of(wider).text)
     with pytest.raises(UnknownSchemaError):
         await registry.by_id("12345678-1234-5678-1234-567812345678")
 

@@ -44,6 +44,13 @@ async def test_what_one_worker_registers_another_one_finds():
     assert await topic.worker().by_id(known) == '"string"'
 
 
+async def test_the_newest_schema_of_a_subject_is_read_from_the_topic():
+    topic = Topic()
+    assert await topic.worker().newest(SUBJECT) is None
+    known = await topic.worker().register(SUBJECT, '"string"')
+    assert await topic.worker().newest(SUBJECT) == (known, '"string"')
+
+
 async def test_an_id_is_unknown_only_after_reading_the_topic():
     with pytest.raises(UnknownSchemaError):
         await Topic().worker().by_id(7)
