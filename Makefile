@@ -79,4 +79,4 @@ fresh: ## the README's two commands, in a fresh clone with an empty cache
 	$(MAKE) -C .cache/fresh test
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .grimp_cache .coverage

@@ -29,14 +29,12 @@ from agents.tables import (
     StoreMark,
     wipe,
 )
+from agents.topics import TOMBSTONES_S
 from streams.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-DELETE_RETENTION_MS: Final = 7 * 24 * 3_600_000
-"""`delete.retention.ms` of every changelog: how long compaction keeps tombstones."""
-
-STALE_MS: Final = DELETE_RETENTION_MS // 2
+STALE_MS: Final = TOMBSTONES_S * 1_000 // 2
 """A store unseen for longer may hold keys whose tombstones are compacted away."""
 
 POLL_RECORDS: Final = 20_000

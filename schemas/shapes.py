@@ -62,10 +62,15 @@ def request_schema(namespace: str, inputs: Sequence[AvroField]) -> Schema:
                 "long",
                 "Moment after which a result is pointless, epoch milliseconds.",
             ),
-            _field("priority", "int", "Higher goes first.", default=0),
+            _field("priority", "int", "Reserved: higher will go first.", default=0),
             _optional("tenant", "string", "Who shares slots fairly with others."),
-            _field("mode", _choice(MODES), "How to run it.", default="NORMAL"),
-            _field("options", _map("string"), "Hints by name.", default={}),
+            _field(
+                "mode",
+                _choice(MODES),
+                "How to run it; only NORMAL is supported yet.",
+                default="NORMAL",
+            ),
+            _field("options", _map("string"), "Reserved: hints by name.", default={}),
         ],
         namespace=namespace,
     )

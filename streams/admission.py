@@ -6,6 +6,7 @@ from schemas.records import Request
 from streams.errors import (
     DeadlineError,
     InputsError,
+    ModeUnsupportedError,
     PipelineMismatchError,
     VersionUnknownError,
 )
@@ -27,6 +28,9 @@ def admit(
     version = request.pipeline_version
     if version is not None and version != pipeline.version:
         raise VersionUnknownError(pipeline.name, version, pipeline.version)
+    if request.mode != "NORMAL":
+        # Running it for real instead would be the one wrong answer.
+        raise ModeUnsupportedError(request.mode)
     deadline_ms = request.deadline_ms
     if deadline_ms is not None and deadline_ms <= now_ms:
         raise DeadlineError(None, now_ms - deadline_ms)

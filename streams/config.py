@@ -42,7 +42,7 @@ class Settings:
     instance: str = ""
     """Static member id of this worker (pod name). Empty: a dynamic member."""
     max_running: int = 256
-    """Runs in flight per worker; more LM calls wait for a slot."""
+    """Runs in flight per pipeline and worker; more requests wait in their lanes."""
     max_waiting: int = 1_000
     """Records per task that may wait for a slot before its partitions pause."""
     max_waiting_bytes: int = 16_777_216

@@ -3,7 +3,7 @@
 StreamsError
 ├── ConfigError                    .problems: all of them
 ├── RequestError                   .field; the request is rejected, before any stage
-│   ├── PipelineMismatchError · VersionUnknownError
+│   ├── PipelineMismatchError · VersionUnknownError · ModeUnsupportedError
 │   └── InputsError                .problems: all of them, by field
 ├── StageError                     .stage
 │   ├── StageInputError · StageOutputError · StageBugError
@@ -64,6 +64,16 @@ class VersionUnknownError(RequestError):
 
     def __init__(self, pipeline: str, asked: int, here: int) -> None:
         super().__init__(f"{pipeline} runs version {here}, {asked} was asked for")
+
+
+class ModeUnsupportedError(RequestError):
+    """The request wants to be run in a way that this version does not know."""
+
+    code = "request.mode"
+    field = "mode"
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(f"mode {asked!r} is not supported yet, only NORMAL is")
 
 
 class InputsError(RequestError):

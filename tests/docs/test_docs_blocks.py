@@ -130,7 +130,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        "penstock wroker",
+        "penstock work",
         "penstock dev broker",
         "penstock topics plan --everything",
         "penstock config show -o xml",

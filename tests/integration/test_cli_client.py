@@ -20,11 +20,6 @@ def lab(new_shared_lab):
     return new_shared_lab({"echo": ECHO})
 
 
-@pytest.fixture(scope="module")
-def worker(lab):
-    return lab.worker().ready()
-
-
 @pytest.fixture
 def env(lab) -> dict[str, str]:
     return {
@@ -34,19 +29,26 @@ def env(lab) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def worker(lab):
+    """Start a worker; the tests above the first that needs it are without."""
+    return lab.worker().ready()
+
+
 @pytest.fixture
 def penstock(env, worker, capsys):
-    """Run a command; return its exit code and what it said as JSON."""
+    """Run a command; return what it said as JSON."""
 
     def call(*arguments: str, code: int = ExitCode.DONE):
         assert run([*arguments, "-o", "json"], env) == code
+        assert worker.exit_code is None
         out = capsys.readouterr().out
         return orjson.loads(out) if out else None
 
     return call
 
 
-def test_before_any_worker_ran_request_says_what_to_start(lab, env, capsys):
+def test_before_any_worker_ran_request_says_what_to_start(env, capsys):
     assert run(["request", "echo", "ticket=x"], env) == ExitCode.USAGE
     [line] = capsys.readouterr().err.splitlines()
     assert "start a worker once" in line
@@ -95,7 +97,7 @@ def test_a_file_that_is_no_object_is_a_usage_error(text, env, tmp_path, capsys):
     assert "inputs.json" in capsys.readouterr().err
 
 
-def test_wrong_inputs_are_a_line_each_and_nothing_is_sent(penstock, lab, env, capsys):
+def test_wrong_inputs_are_a_line_each_and_nothing_is_sent(lab, env, capsys):
     before = len(lab.tail(lab.topic("echo", "requests")).all())
     assert run(["request", "echo", "tikcet=x"], env) == ExitCode.USAGE
     assert capsys.readouterr().err.splitlines() == [
@@ -241,7 +243,7 @@ def test_what_can_be_read_of_a_dead_letter_is_shown(penstock, lab, letter):
 
 
 @pytest.mark.parametrize("place", ["0:999999", "99:0"])
-def test_no_dead_letter_at_a_place_is_exit_1(place, env, worker, capsys):
+def test_no_dead_letter_at_a_place_is_exit_1(place, env, capsys):
     for verb in ("show", "replay"):
         assert run(["dlq", verb, "echo", place], env) == ExitCode.FAILED
         assert "`penstock dlq ls` lists" in capsys.readouterr().err

@@ -177,6 +177,7 @@ async def test_runs_and_attempts_are_counted_with_their_codes(bench, desk):
 REFUSALS = [
     ({"pipeline": "x"}, ("REJECTED", "request.pipeline", "pipeline")),
     ({"pipeline_version": 1}, ("REJECTED", "request.version", "pipeline_version")),
+    ({"mode": "DRY_RUN"}, ("REJECTED", "request.mode", "mode")),
     ({"deadline_ms": 1}, ("EXPIRED", "request.deadline", None)),
     ({"inputs": {}}, ("REJECTED", "request.inputs", "ticket")),
 ]

@@ -58,7 +58,7 @@ def test_the_stored_form_comes_back():
     ("stored", "sentence"),
     [
         (b"\x02[]", "session s: stored in format b'\\x02'"),
-        (b"", "session s: stored in format b''"),
+        (b"", "session s: damaged: format b''"),
         (b"\x01{", "session s: damaged: "),
         (b"\x01[1,2]", "session s: damaged: "),
         (b"\x01" + orjson.dumps([1, 2, [[1]]]), "session s: damaged: "),
