@@ -53,6 +53,10 @@ FOREVER_S: Final = 30 * 24 * 3_600
 """For Faust's max poll interval: it leaves the group for good when it passes, and a
 paused partition looks like a poll that never came. Our own watchdog replaces it."""
 
+METADATA_MS: Final = 15_000
+"""How old the consumer's view of topics may be: partitions that somebody adds while
+we run take records to places where their sessions are not."""
+
 HEARTBEATS: Final = 10
 """Per session timeout; the usual third is too few on a busy machine."""
 
@@ -63,10 +67,10 @@ class PartitionsGrewError(EdgeError):
     code = "topics.partitions"
     exit_code = ExitCode.USAGE
 
-    def __init__(self, wanted: int, beyond: list[int]) -> None:
+    def __init__(self, topic: str, found: int, wanted: int) -> None:
         super().__init__(
-            f"partitions {beyond} exist, but the app has {wanted}: keys and tables are "
-            "placed by that number for ever. Move to topics with another prefix, or "
+            f"{topic} has {found} partitions, the app has {wanted}: keys and tables "
+            "are placed by that number for ever. Move to topics with another prefix, or "
             "recreate the topic with the old number"
         )
 
@@ -161,9 +165,6 @@ class Worker:
         return frozenset(topics.requests for topics in self.topics.values())
 
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
-        beyond = sorted(p for p in partitions if p >= self.settings.partitions)
-        if beyond:
-            raise PartitionsGrewError(self.settings.partitions, beyond)
         await self.tasks.assign(partitions, current)
 
     def resume_at(self) -> Mapping[TopicPartition, int]:
@@ -171,6 +172,10 @@ class Worker:
 
     def resumed(self) -> None:
         self._backpressure.forget()
+
+    def govern(self) -> None:
+        with contextlib.suppress(Exception):  # no assignment yet, or none left
+            self._backpressure.apply(cast("EdgeConsumer", self._faust.consumer))
 
     async def drain(self) -> None:
         await self.tasks.drain()
@@ -280,6 +285,7 @@ class Worker:
             broker_rebalance_timeout=60.0,
             broker_max_poll_interval=FOREVER_S,
             broker_max_poll_records=POLL_RECORDS,
+            consumer_metadata_max_age_ms=METADATA_MS,
             stream_buffer_maxsize=STREAM_BUFFER,
             web_enabled=False,
             worker_redirect_stdouts=False,
@@ -335,8 +341,14 @@ class Worker:
             await asyncio.sleep(GOVERN_S)
             late_s = self._clock.monotonic_s() - before_s - GOVERN_S
             self.metrics.gauge("penstock_loop_lag_seconds", max(0.0, late_s))
-            with contextlib.suppress(Exception):  # no assignment yet, or none left
-                self._backpressure.apply(cast("EdgeConsumer", self._faust.consumer))
+            self.govern()
+            self._check_partitions()
+
+    def _check_partitions(self) -> None:
+        wanted = self.settings.partitions
+        for topic, found in self._faust.partition_counts().items():
+            if found != wanted:
+                self._on_fatal(PartitionsGrewError(topic, found, wanted))
 
     def _measure(self) -> None:
         gauge = self.metrics.gauge

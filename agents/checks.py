@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
+from agents.group import member_count
 from agents.kafka_admin import admin_of
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position
@@ -68,7 +69,7 @@ async def check(
     async with admin_of(settings.bootstrap) as admin:
         positions = await _positions(settings)
         if any(position.shape != shape for position in positions):
-            members = await _members(admin, settings.group)
+            members = await member_count(admin, settings.group)
             if members:
                 raise ShapeError(settings.group, members)
             log.info("app.shape_changed", group=settings.group)
@@ -115,12 +116,6 @@ async def _between(consumer: Any, tp: TopicPartition, start: int, end: int) -> A
         fetched = await consumer.getmany(tp, timeout_ms=200)
         for record in fetched.get(tp, ()):
             yield record
-
-
-async def _members(admin: AIOKafkaAdminClient, group: str) -> int:
-    [description] = await admin.describe_consumer_groups([group])
-    [(_error, _group, _state, _type, _protocol, members, *_)] = description.groups
-    return len(members)
 
 
 async def _refuse_foreign_results(

@@ -299,6 +299,71 @@ class LetterNotFoundError(EdgeError):
         )
 
 
+class GroupError(EdgeError):
+    """The coordinator of a consumer group refuses what was asked."""
+
+    code = "group"
+
+    def __init__(self, group: str, reason: str) -> None:
+        super().__init__(f"group {group}: {reason}")
+        self.group = group
+
+
+class GroupBusyError(EdgeError):
+    """A consumer group has members, where it may have none."""
+
+    code = "group.busy"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, group: str, members: int) -> None:
+        super().__init__(
+            f"group {group} has {members} members: stop every worker first; one that "
+            "was a static member stays until its session times out, or until "
+            "`penstock worker leave <instance>`"
+        )
+        self.group = group
+
+
+class MemberUnknownError(EdgeError):
+    """A consumer group has no static member of this name."""
+
+    code = "group.member"
+
+    def __init__(self, group: str, instance: str) -> None:
+        super().__init__(
+            f"group {group} has no static member {instance}: it has left, or its "
+            "PENSTOCK_INSTANCE was another"
+        )
+        self.instance = instance
+
+
+class OffsetsGoneError(EdgeError):
+    """Offsets to go on with are not in their topics; *problems* names all of them."""
+
+    code = "offsets.gone"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        cure = (
+            "records are gone: go on without them by `--to earliest` or `--to latest`"
+        )
+        self.problems = (*problems, cure)
+        super().__init__("; ".join(self.problems))
+
+
+class ResetFailedError(EdgeError):
+    """The position of one partition is not reset, or nobody knows."""
+
+    code = "offsets.reset"
+
+    def __init__(self, partition: int, reason: str) -> None:
+        super().__init__(
+            f"partition {partition} is not surely reset ({reason}): run it again, it "
+            "does no harm to those that are"
+        )
+        self.partition = partition
+
+
 class DemoError(EdgeError):
     """The demo did not do what it promises."""
 

@@ -43,6 +43,16 @@ BUNDLE: Final = 32
 """Records that go through Faust's streams as one event. Faust costs 80 µs for each
 event, and a bundle is taken in one go, so it also bounds how long the loop waits."""
 
+POLL_S: Final = 1.0
+"""How long a fetch waits for records; aiokafka wakes it up for the first."""
+
+LOOK_AGAIN_S: Final = 0.05
+"""The same while partitions are paused: a fetch that is under way knows only those
+that were not, and one that was resumed has to wait for it."""
+
+TURNS: Final = 3
+"""Turns of the loop in which an agent is sure to take what its queue got."""
+
 
 class Edge(Protocol):
     """What Faust's hooks ask of us."""
@@ -61,6 +71,10 @@ class Edge(Protocol):
 
     def resumed(self) -> None:
         """Take note that the flow goes on and nothing is paused."""
+        ...
+
+    def govern(self) -> None:
+        """Pause and resume source partitions, as backpressure has it now."""
         ...
 
     async def drain(self) -> None:
@@ -148,12 +162,6 @@ class EdgeConsumer(driver.Consumer):
     async def force_commit(self, *_args: Any, **_kwargs: Any) -> bool:
         return False
 
-    async def maybe_wait_for_commit_to_finish(self) -> bool:
-        return False
-
-    async def _add_gap(self, *_args: Any) -> None:
-        """Gaps matter to Faust's commits only."""
-
     async def wait_empty(self) -> None:
         """Nothing is left to wait for: an ack means handed to a lane."""
 
@@ -182,11 +190,24 @@ class EdgeConsumer(driver.Consumer):
         stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001
         sources = self.app.edge.source_topics()
         while not (stopped() or fetcher_stopped()):
-            records, _active = await self._wait_next_records(timeout=1.0)
-            # Once for each fetch, so that a busy fetcher cannot starve the loop.
-            await asyncio.sleep(0)
+            # Before each fetch, not on a timer only: what is over its quota gets no
+            # more than this one fetch.
+            self.app.edge.govern()
+            if self.flow_active and not self._get_active_partitions():
+                # Faust would sleep for a second; a pause often ends sooner.
+                await asyncio.sleep(LOOK_AGAIN_S)
+                continue
+            wait_s = LOOK_AGAIN_S if self._paused_sources() else POLL_S
+            records, _active = await self._wait_next_records(timeout=wait_s)
             if records and not self.should_stop:
                 await self._hand_on(records, sources)
+            # Let the agents take what was handed on, so that it counts as waiting.
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+
+    def _paused_sources(self) -> bool:
+        sources = self.app.edge.source_topics()
+        return any(tp.topic in sources for tp in self._paused_partitions)
 
     async def _hand_on(
         self, fetched: Mapping[Any, Any], sources: frozenset[str]
@@ -428,6 +449,18 @@ class EdgeApp(faust.App):
         sources = self.edge.source_topics()
         return {
             tp.partition for tp in self._consumer.assignment() if tp.topic in sources
+        }
+
+    def partition_counts(self) -> Mapping[str, int]:
+        """Return how many partitions the request topics have, as far as we know."""
+        if self._consumer is None:
+            return {}
+        consumer = cast("EdgeConsumer", self._consumer)._thread._consumer  # noqa: SLF001
+        if consumer is None:
+            return {}
+        known = {t: consumer.partitions_for_topic(t) for t in self.edge.source_topics()}
+        return {
+            topic: len(partitions) for topic, partitions in known.items() if partitions
         }
 
     def consumer_alive(self) -> bool:

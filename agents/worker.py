@@ -47,6 +47,9 @@ default is (700, 10, 10)."""
 STOP_MARGIN_S: Final = 15.0
 """What stopping may take beyond the drain budget: commits, leaving, closing."""
 
+IDLE_STOP_S: Final = 5.0
+"""What stopping may take where there is nothing to drain, as while still joining."""
+
 STUCK_S: Final = 60.0
 """A loop that has not turned for this long is stuck: the watchdog ends the process."""
 
@@ -133,7 +136,7 @@ class _Process:
             )
             await self._until_stopped(worker)
         finally:
-            self._bound_stop()
+            self._bound_stop(busy=bool(worker.tasks.by_partition))
             await worker.stop()
 
     async def _until_stopped(self, worker: Worker) -> None:
@@ -173,10 +176,10 @@ class _Process:
             return ExitCode.USAGE
         return getattr(error, "exit_code", ExitCode.FAILED)
 
-    def _bound_stop(self) -> None:
+    def _bound_stop(self, *, busy: bool) -> None:
         """Leave by force when stopping takes longer than it may."""
         code = int(ExitCode.DONE if self._error is None else ExitCode.FAILED)
-        budget_s = self._settings.drain_s + STOP_MARGIN_S
+        budget_s = self._settings.drain_s + STOP_MARGIN_S if busy else IDLE_STOP_S
         _later(budget_s, lambda: _leave(code, "worker.stop_forced", budget_s))
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -16,6 +16,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("agents.cli.doctor", "Check everything a worker needs; name cures."),
     "fake-lm": ("agents.cli.fake_lm", "Serve an LM that answers without thinking."),
     "get": ("agents.cli.get", "What became of a request."),
+    "offsets": ("agents.cli.offsets", "Where an app goes on reading."),
     "pipeline": ("agents.cli.pipeline", "The pipelines of a folder."),
     "request": ("agents.cli.request", "Send a request and wait for its result."),
     "tail": ("agents.cli.tail", "Results as they come."),

@@ -63,7 +63,7 @@ def _broker(
         say(f"broker  {named}")
         yield named
         return
-    say("broker  starting Apache Kafka")
+    say("broker  starting Apache Kafka; the first time it is fetched")
     began_s = clock.monotonic_s()
     with DevBroker.start(install(env)) as broker:
         took_s = clock.monotonic_s() - began_s

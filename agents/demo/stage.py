@@ -1,6 +1,7 @@
 """The demo's stage: settings, topics and folders of its own, gone when it is over."""
 
 import asyncio
+import contextlib
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -8,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from agents.failures import DemoFilesError
+from aiokafka.errors import KafkaError
+
+from agents.failures import BrokerUnreachableError, DemoFilesError
 from agents.kafka_admin import admin_of
 from agents.provisioning import provision
 from agents.topics import wanted
@@ -70,7 +73,9 @@ class DemoStage:
         if not isinstance(error, Exception):
             self.log.unlink(missing_ok=True)
         if self._strike:
-            asyncio.run(self._delete_topics())
+            # A broker that is gone says so in the error that ends the demo.
+            with contextlib.suppress(BrokerUnreachableError, KafkaError):
+                asyncio.run(self._delete_topics())
 
     def _own(self, env: Mapping[str, str], bootstrap: str) -> dict[str, str]:
         code_paths = [env.get(f"{PREFIX}CODE_PATHS", ""), str(Path.cwd())]

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from agents.broker.installation import CACHE_VARIABLE
+from tests.integration.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
 SUMMARY = "demo: requests=200 results=200 missing=0 duplicates=0 dead_letters=0"
@@ -57,7 +59,7 @@ def test_the_demo_ends_with_one_true_line_and_leaves_nothing(env, own_cache):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_stops_its_worker_and_its_broker(
+def test_an_interrupted_demo_stops_its_worker_and_deletes_its_topics(
     number, env, own_cache, bootstrap
 ):
     env["PENSTOCK_BOOTSTRAP"] = bootstrap
@@ -69,9 +71,17 @@ def test_an_interrupted_demo_stops_its_worker_and_its_broker(
         running.send_signal(number)
         _, err = running.communicate(timeout=60)
     assert running.returncode == 4
-    assert err == "penstock: stopped\n"
+    assert err.strip() == "penstock: stopped"
     assert not psutil.pid_exists(worker.pid)
     assert not left_over(own_cache)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    eventually(
+        lambda: (
+            not any(name.startswith("demo-") for name in admin.list_topics().topics)
+        ),
+        within_s=20,
+        what="no topic of a demo on a broker that is not its own",
+    )
 
 
 @pytest.mark.slow

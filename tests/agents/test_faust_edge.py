@@ -14,10 +14,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 from faust.transport.consumer import ConsumerThread
 from faust.types import TP
 
+from agents import faust_edge
 from agents.faust_edge import (
     EdgeApp,
     EdgeConsumer,
     EdgeRecovery,
+    EdgeSchema,
     EdgeStore,
     EdgeThread,
     ReadOnlyTableError,
@@ -40,6 +42,7 @@ class FakeEdge:
     failures: list[BaseException] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     broken: BaseException | None = None
+    on_govern: Callable[[], None] = lambda: None
 
     def source_topics(self) -> frozenset[str]:
         return frozenset({IN})
@@ -56,6 +59,9 @@ class FakeEdge:
 
     def resumed(self) -> None:
         self.events.append("resumed")
+
+    def govern(self) -> None:
+        self.on_govern()
 
     async def drain(self) -> None:
         self.events.append("drained")
@@ -159,10 +165,14 @@ class Reading:
         self.consumer.callback = self._take
         self.consumer._set_active_tps(set(tps))  # noqa: SLF001
         self.taken: list[tuple[str, int, int]] = []
+        self.bundles: list[int] = []
         self.on_take: dict[int, Callable[[], Any]] = {}
+        """What happens once a bundle that ends with this offset is taken."""
 
     async def _take(self, message: Any) -> None:
-        self.taken.append((message.topic, message.partition, message.offset))
+        self.bundles.append(len(message.value))
+        for record in message.value:
+            self.taken.append((record.topic, record.partition, record.offset))
         self.edge.at[message.tp] = message.offset + 1
         await asyncio.sleep(0)
         done = self.on_take.pop(message.offset, lambda: None)()
@@ -189,7 +199,9 @@ class Reading:
 
 
 @pytest.fixture
-async def reading() -> Reading:
+async def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
+    """Read in bundles of one, so that things happen between any two records."""
+    monkeypatch.setattr(faust_edge, "BUNDLE", 1)
     return Reading(FakeEdge(), HERE, STATE)
 
 
@@ -231,8 +243,12 @@ async def test_faust_never_commits_an_offset_whatever_it_knows(reading, commit):
 async def test_nothing_waits_for_messages_in_an_agents_hands(reading):
     held = message(reading.consumer, 0)
     reading.consumer.track_message(held)
-    async with asyncio.timeout(1):
-        await reading.consumer.wait_empty()
+    waiting = asyncio.create_task(reading.consumer.wait_empty())
+    await turns()
+    was_done = waiting.done()
+    reading.consumer.ack(held)  # Faust's would swallow a cancellation
+    await waiting
+    assert was_done
 
 
 async def test_a_rebalance_waits_for_nobody(reading):
@@ -263,6 +279,48 @@ async def test_all_that_was_fetched_is_handed_on_in_order(reading):
         reading.kafka.append(HERE, 2)
         await until(lambda: len(reading.offsets) == 5)
     assert reading.offsets == [0, 1, 2, 3, 4]
+
+
+async def test_records_travel_in_bundles_partitions_in_turn(reading, monkeypatch):
+    monkeypatch.setattr(faust_edge, "BUNDLE", 4)
+    reading.kafka.positions[THERE] = reading.kafka.ends[THERE] = 0
+    reading.kafka.append(HERE, 10)
+    reading.kafka.append(THERE, 3)
+    async with reading.draining():
+        await until(lambda: len(reading.taken) == 13)
+    assert reading.bundles == [4, 3, 4, 2]
+    assert [offset for _, p, offset in reading.taken if p == 0] == list(range(10))
+    assert [offset for _, p, offset in reading.taken if p == 1] == [0, 1, 2]
+
+
+async def test_a_bundle_reaches_its_agent_as_it_is(reading):
+    records = [fetched(HERE, 5), fetched(HERE, 6)]
+    bundle = reading.consumer._bundle(HERE, records)  # noqa: SLF001
+    assert (bundle.tp, bundle.offset) == (HERE, 6)
+    event = await EdgeSchema().compile(reading.app)(bundle, propagate=True)
+    assert event.value is records
+
+
+async def test_backpressure_is_asked_before_each_fetch(reading):
+    governed = []
+    reading.edge.on_govern = lambda: governed.append(reading.kafka.fetches)
+    async with reading.draining():
+        await until(lambda: reading.kafka.fetches == 1)
+        reading.kafka.append(HERE)
+        await until(lambda: reading.kafka.fetches == 2)
+    assert governed[:2] == [0, 1]
+
+
+async def test_with_everything_paused_it_looks_again_soon(reading):
+    reading.consumer.pause_partitions({HERE, STATE})
+    reading.kafka.append(HERE)
+    async with reading.draining():
+        await turns()
+        assert not reading.offsets
+        reading.consumer.resume_partitions({HERE})
+        async with asyncio.timeout(0.5):  # Faust would sleep for a second
+            while not reading.offsets:  # noqa: ASYNC110 - its own timer is what counts
+                await asyncio.sleep(0.01)
 
 
 async def test_records_of_a_partition_paused_meanwhile_are_handed_on(reading):
@@ -385,6 +443,16 @@ async def recovery(reading) -> Any:
 async def rebalance(recovery: EdgeRecovery, generation: int) -> None:
     recovery.app.consumer_generation_id = generation
     await recovery.on_rebalance({HERE, THERE}, set(), set(), generation)
+
+
+async def test_recovery_keeps_no_books_of_changelogs(reading):
+    """Faust's own would, and begins by asking the stores for their offsets."""
+    app = reading.app
+    app.Table("memory", key_type=bytes, value_type=bytes, partitions=1)
+    app.assignor.assigned_actives = lambda: {STATE}
+    app.assignor.assigned_standbys = set
+    await rebalance(app.tables.recovery, 1)
+    assert not app.tables.recovery.tp_to_table
 
 
 def test_none_of_fausts_own_recovery_loops_is_left():
@@ -537,9 +605,21 @@ async def test_an_app_without_a_consumer_drains_too():
 
 
 async def test_assigned_partitions_are_those_of_the_sources(reading):
-    reading.kafka.positions[THERE] = 0
+    reading.kafka.positions |= {THERE: 0, TP(CHANGELOG, 2): 0}
     assert reading.app.assigned_partitions() == {0, 1}
     assert new_app(FakeEdge()).assigned_partitions() == set()
+
+
+async def test_partition_counts_are_those_of_the_sources_as_far_as_known(reading):
+    known: dict[str, set[int]] = {CHANGELOG: {0, 1}}
+    reading.kafka.partitions_for_topic = known.get
+    assert reading.app.partition_counts() == {}
+    known[IN] = {0, 1, 2}
+    assert reading.app.partition_counts() == {IN: 3}
+    fresh = new_app(FakeEdge())
+    assert fresh.partition_counts() == {}
+    assert fresh.consumer is not None
+    assert fresh.partition_counts() == {}
 
 
 def test_a_consumer_is_alive_as_long_as_its_thread():

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from agents.faust_edge import EdgeApp
+from agents.faust_edge import EdgeApp, EdgeSchema
 from tests.agents.test_fetched_records import GARBLED
 
 NUMBERS = itertools.count(1)
@@ -63,6 +63,9 @@ class ListEdge:
     def resumed(self) -> None:
         self.resumes += 1
 
+    def govern(self) -> None:
+        """Nothing is ever paused."""
+
     async def drain(self) -> None:
         self.on_drain()
         self.events.append("drained")
@@ -76,12 +79,12 @@ class ListEdge:
     def local_partitions(self) -> Iterable[int]:
         return sorted(self.positions)
 
-    def take(self, message: Any) -> None:
+    def take(self, record: Any) -> None:
         """Take a record, once, as a task does."""
-        if message.offset >= self.positions[message.partition]:
-            self.positions[message.partition] = message.offset + 1
-            self.taken.setdefault(message.partition, []).append(message.offset)
-            self.values.append(message.value)
+        if record.offset >= self.positions[record.partition]:
+            self.positions[record.partition] = record.offset + 1
+            self.taken.setdefault(record.partition, []).append(record.offset)
+            self.values.append(record.value)
 
 
 class Edges:
@@ -126,14 +129,13 @@ class Edges:
             worker_redirect_stdouts=False,
             **options,
         )
-        topic = app.topic(
-            self.topic, value_serializer="raw", key_serializer="raw", allow_empty=True
-        )
+        topic = app.topic(self.topic, schema=EdgeSchema())
         app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=PARTITIONS)
 
         async def take(stream: Any) -> None:
-            async for event in stream.events():
-                edge.take(event.message)
+            async for bundle in stream:
+                for record in bundle:
+                    edge.take(record)
                 await edge.gate.wait()
 
         app.agent(topic, name="take")(take)

@@ -35,7 +35,7 @@ def test_each_request_gets_one_answer_in_the_order_of_its_session(new_lab):
         assert source["partition"] == terminal.seen.partition
     # Once all is answered, the group's offsets are the ends of its topics.
     requests = lab.tail(lab.topic("echo", "requests")).all()
-    ends = {p: 0 for p in range(PARTITIONS)}
+    ends = dict.fromkeys(range(PARTITIONS), 0)
     for seen in requests:
         ends[seen.partition] = seen.offset + 1
     committed = lab.committed()

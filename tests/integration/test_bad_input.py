@@ -302,10 +302,15 @@ def test_a_header_name_that_is_not_utf8_stops_nobody(new_lab):
     sender = Sender(lab)
     sender.raw("g1", sender.ask("g1"), partition=sender.home("g1"))
     asyncio.run(_send_garbled_name(lab.bootstrap, sender.raws["g1"]))
-    after = [name for name in map(str, range(50)) if sender.home(name) == sender.home("g1")]
+    after = [
+        name for name in map(str, range(50)) if sender.home(name) == sender.home("g1")
+    ]
     lab.send(
         "echo",
-        [Ask(request_id=name, session_id=None, inputs={"ticket": "x"}) for name in after],
+        [
+            Ask(request_id=name, session_id=None, inputs={"ticket": "x"})
+            for name in after
+        ],
     )
     worker = lab.worker().ready()
     answered(lab.tail(lab.topic("echo", "results")), len(after) + 1, within_s=20)

@@ -77,6 +77,11 @@ def test_a_request_is_sent_to_its_home_and_its_result_shown(penstock, lab):
     assert again["source"]["partition"] == sent.partition
 
 
+def test_with_a_registry_by_url_schemas_come_from_there(penstock, env, worker):
+    env["PENSTOCK_REGISTRY_URL"] = worker.url
+    assert penstock("request", "echo", "ticket=hi")["outputs"] == {"reply": "HI"}
+
+
 def test_inputs_come_from_a_file_or_from_stdin(penstock, tmp_path, monkeypatch):
     file = tmp_path / "inputs.json"
     file.write_text('{"ticket": "from a file"}')

@@ -10,7 +10,7 @@ REQUESTS = 160
 
 
 def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
-    new_lab, tmp_path
+    new_lab, tmp_path, figures
 ):
     with asking(new_lab, tmp_path) as case:
         worker = case.lab.worker(instance="one").ready()
@@ -27,7 +27,7 @@ def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
         assert not finished & again.keys(), "a finished call was paid again"
         # Those in flight, and those that were answered and not committed.
         assert sum(again.values()) <= len(asked - finished)
-        print(f"kill -9: repeated {len(again)} of {len(asked - finished)} unfinished")
+        figures(kill_9_repeated=len(again), of_unfinished=len(asked - finished))
 
 
 def test_sigterm_under_load_drains_and_repeats_nothing(new_lab, tmp_path):

@@ -1,4 +1,4 @@
-"""A record that Kafka refuses: its request gets an error, its neighbours their answer."""
+"""A record that Kafka refuses: an error for its request, answers for the others."""
 
 import pytest
 
@@ -120,7 +120,9 @@ def test_a_record_that_its_home_refuses_is_a_dead_letter(lab, worker, refuse):
     assert neighbours_ok(codes_of(lab, worker, asks)) == "OK"
     letters = lab.tail(lab.topic("echo", "dlq"))
     found = letters.until(
-        lambda seen: [s for s in seen if s.header("x-penstock-code") == b"route.refused"],
+        lambda seen: [
+            s for s in seen if s.header("x-penstock-code") == b"route.refused"
+        ],
         within_s=20,
         what="a dead letter",
     )

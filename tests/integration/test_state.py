@@ -26,7 +26,11 @@ class Talk:
         """Let a worker answer one more request of each session; then stop it."""
         begin = len(self.asks)
         self.asks += [
-            Ask(request_id=f"r{i}", session_id=f"s{i % SESSIONS}", inputs={"ticket": "x"})
+            Ask(
+                request_id=f"r{i}",
+                session_id=f"s{i % SESSIONS}",
+                inputs={"ticket": "x"},
+            )
             for i in range(begin, begin + SESSIONS)
         ]
         self.worker = self.lab.worker().ready()

@@ -93,7 +93,9 @@ def pair(proxied, tmp_path_factory) -> Iterator[Pair]:
         yield Pair(case, proxy, one, two, case.lm.repeated(), moved)
 
 
-def test_a_worker_that_joins_under_load_costs_only_calls_of_partitions_that_move(pair):
+def test_a_worker_that_joins_under_load_costs_only_calls_of_partitions_that_move(
+    pair, figures
+):
     pair.both_at_work()
     pair.case.check()
     assigned = pair.one.events("tasks.assigned")[-1]
@@ -102,7 +104,6 @@ def test_a_worker_that_joins_under_load_costs_only_calls_of_partitions_that_move
     for call in pair.repeated_on_arrival:
         session = f"s{int(call.split('/')[0][1:]) % 80}"
         assert home_partition(session, PARTITIONS) in pair.moved, call
-    print("repeated on arrival:", len(pair.repeated_on_arrival))
 
 
 def test_a_commit_whose_reply_is_lost_is_not_made_twice(pair):

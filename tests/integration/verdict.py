@@ -114,9 +114,7 @@ class Verdict:
         return {t.request_id: f"{t.status} {t.code}".strip() for t in self.terminals}
 
 
-def terminals_of(
-    lab: Lab, pipeline: str, seen: Sequence[Seen]
-) -> tuple[Terminal, ...]:
+def terminals_of(lab: Lab, pipeline: str, seen: Sequence[Seen]) -> tuple[Terminal, ...]:
     """Return the result records *seen*, read."""
     return tuple(
         Terminal(seen=each, value=lab.decode(pipeline, "results", each))
