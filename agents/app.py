@@ -70,8 +70,8 @@ class PartitionsGrewError(EdgeError):
     def __init__(self, topic: str, found: int, wanted: int) -> None:
         super().__init__(
             f"{topic} has {found} partitions, the app has {wanted}: keys and tables "
-            "are placed by that number for ever. Move to topics with another prefix, or "
-            "recreate the topic with the old number"
+            "are placed by that number for ever. Move to topics with another prefix, "
+            "or recreate the topic with the old number"
         )
 
 

@@ -10,14 +10,15 @@ from benchmarks.lab import PARTITIONS, Lab, LabError, Start
 from benchmarks.requests import avro_requests, json_requests
 
 HERE: Final = Path(__file__).parent
+STATE: Final = HERE / "pipelines" / "state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Penstock:
     """A worker of this checkout, or of another."""
 
-    pipelines: str
-    """Folder below ``pipelines/``."""
+    pipelines: Path
+    """The folder with its one pipeline, ``bench``."""
     settings: Mapping[str, str] = field(default_factory=dict)
     sessions: bool = True
     checkout: Path = HERE.parent
@@ -41,7 +42,7 @@ class Penstock:
             "PENSTOCK_BOOTSTRAP": lab.bootstrap,
             "PENSTOCK_PREFIX": prefix,
             "PENSTOCK_PARTITIONS": str(PARTITIONS),
-            "PENSTOCK_PIPELINES_DIR": str(HERE / "pipelines" / self.pipelines),
+            "PENSTOCK_PIPELINES_DIR": str(self.pipelines),
             "PENSTOCK_CODE_PATHS": str(HERE / "code"),
             "PENSTOCK_CODE_MODULES": "bench_stages",
             "PENSTOCK_STATE_DIR": str(lab.folder / prefix),
@@ -121,4 +122,29 @@ class Quix:
         )
 
 
-Contender = Penstock | Faust | Quix
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandWritten:
+    """aiokafka, a semaphore, and DSPy as it comes."""
+
+    address: str
+    """Of the LM."""
+    in_flight: int
+
+    def prepare(self, lab: Lab, requests: int) -> Start:
+        """Make its topics and fill its requests."""
+        group = lab.fresh("hand")
+        asked, answered = f"{group}.requests", f"{group}.results"
+        lab.make_topics(asked, answered)
+        lab.fill(asked, json_requests(requests))
+        script = str(HERE / "peers" / "hand_written.py")
+        return Start(
+            command=(
+                *(sys.executable, script, lab.bootstrap, group),
+                *(asked, answered, self.address, str(self.in_flight)),
+            ),
+            requests=asked,
+            results=answered,
+        )
+
+
+Contender = Penstock | Faust | Quix | HandWritten

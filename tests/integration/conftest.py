@@ -38,3 +38,15 @@ def new_shared_lab(
     """Make labs for the tests of one file."""
     with labs(bootstrap, tmp_path_factory.mktemp("shared")) as new:
         yield new
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Note figures that people want to see: ``pytest -rP`` shows them."""
+
+    def note(**found: object) -> None:
+        for name, value in found.items():
+            record_property(name, value)
+        print(*(f"{name}={value}" for name, value in found.items()))  # noqa: T201
+
+    return note

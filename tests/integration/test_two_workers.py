@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from confluent_kafka import Producer
 
 from agents.broker import BrokerOptions, DevBroker
 from agents.routing import home_partition
@@ -104,6 +105,9 @@ def test_a_worker_that_joins_under_load_costs_only_calls_of_partitions_that_move
     for call in pair.repeated_on_arrival:
         session = f"s{int(call.split('/')[0][1:]) % 80}"
         assert home_partition(session, PARTITIONS) in pair.moved, call
+    figures(
+        repeated_on_arrival=len(pair.repeated_on_arrival), running=assigned["running"]
+    )
 
 
 def test_a_commit_whose_reply_is_lost_is_not_made_twice(pair):
@@ -128,9 +132,9 @@ def test_a_commit_that_was_lost_is_made_again(pair):
     assert pair.one.metric(name, outcome="not_committed") == before + 1
 
 
-def test_a_transaction_that_outlives_its_timeout_costs_its_partition_and_no_answer(
-    pair,
-):
+def test_a_transaction_that_outlives_its_timeout_is_made_again(pair):
+    name = "penstock_commits_in_doubt_total"
+    before = pair.one.metric(name, outcome="not_committed")
     rule = pair.proxy.next(END_TXN, "hold")
     pair.case.load(REQUESTS)
     assert rule.hit.wait(10)
@@ -143,8 +147,32 @@ def test_a_transaction_that_outlives_its_timeout_costs_its_partition_and_no_answ
     pair.one.send(signal.SIGCONT)
     pair.case.answers()
     pair.case.check()
-    assert pair.one.events("task.dead")
-    assert pair.one.exit_code is None
+    # Aborted by the broker, whatever the worker was told about it, and when.
+    assert pair.one.metric(name, outcome="not_committed") == before + 1
+
+
+def test_a_task_whose_producer_was_fenced_is_acquired_again(pair):
+    pair.both_at_work()
+    group = pair.case.lab.settings.group
+    for partition in range(PARTITIONS):
+        rival = Producer(
+            {
+                "bootstrap.servers": pair.case.lab.bootstrap,
+                "transactional.id": f"{group}-{partition}",
+                "log_level": 0,
+            }
+        )
+        rival.init_transactions(20)
+    pair.case.load(REQUESTS)
+    pair.case.answers()
+    pair.both_at_work()
+    pair.case.check()
+    dead = {
+        event["partition"]
+        for worker in (pair.one, pair.two)
+        for event in worker.events("task.dead")
+    }
+    assert dead == set(range(PARTITIONS))
 
 
 @pytest.mark.parametrize("connections", ["kept", "cut"])
