@@ -92,7 +92,7 @@ class Material:
         return cls(
             subject=subject,
             quote=" ".join(quote[:QUOTE_WORDS]).replace('"', "'"),
-            topic=next((v for v in rest if v and len(v.split()) == 1), ""),
+            topic=next((v for v in reversed(rest) if v and len(v.split()) == 1), ""),
             words=words,
             stems=frozenset(map(_stem, words)) - {None},
             keywords=_telling(words),

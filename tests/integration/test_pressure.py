@@ -116,8 +116,14 @@ def test_a_burst_pauses_partitions_and_leaves_memory_as_it_was(new_lab, figures)
     with Watch(worker) as burst:
         lab.send("echo", asks[BASE:])
         answered(results, BASE + BURST, within_s=90)
-    BURST / (time.perf_counter() - began_s)
+    rate = BURST / (time.perf_counter() - began_s)
     growth = burst.most_bytes / before.most_bytes
+    figures(
+        before_mb=before.most_bytes >> 20,
+        growth=round(growth, 2),
+        waiting_mb=round(burst.most_waiting_bytes / 1e6, 1),
+        requests_per_s=round(rate),
+    )
     assert burst.most_paused > 0
     assert burst.most_waiting_bytes <= PARTITIONS * QUOTA_BYTES + FETCHED_BYTES
     assert growth <= GROWTH
