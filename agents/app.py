@@ -165,6 +165,11 @@ class Worker:
         return frozenset(topics.requests for topics in self.topics.values())
 
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
+        found = 1 + max(partitions, default=-1)
+        if found > self.settings.partitions:
+            # There is nowhere to restore these from: it would be tried for ever.
+            topic = min(self.source_topics())
+            raise PartitionsGrewError(topic, found, self.settings.partitions)
         await self.tasks.assign(partitions, current)
 
     def resume_at(self) -> Mapping[TopicPartition, int]:

@@ -10,6 +10,27 @@ NOISY: Final = ("aiokafka", "faust", "mode", "asyncio")
 """Libraries that warn about what penstock handles: retries, lost connections."""
 
 
+SPARSE_S: Final = 5.0
+"""A library's logger gets one line in this time: while a broker resets connections,
+aiokafka was seen to write 250 a second."""
+
+
+class Sparse(logging.Filter):
+    """Lets one record of each library's logger pass, and the next after a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(NOISY):
+            return True
+        if record.created < self._next.get(record.name, 0.0):
+            return False
+        self._next[record.name] = record.created + SPARSE_S
+        return True
+
+
 def configure(level: str) -> None:
     """Send our events, and what libraries log, to stderr as JSON lines.
 
@@ -41,7 +62,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
-    for name in NOISY:
-        logging.getLogger(name).setLevel(
-            logging.ERROR if number > logging.DEBUG else number
-        )
+    if number > logging.DEBUG:
+        handler.addFilter(Sparse())
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.ERROR)

@@ -393,7 +393,7 @@ class Tasks:
             kept = sorted(self.by_partition)
             backoff = Backoff()
             self.opening = bool(fresh)
-            while fresh and current():
+            while fresh and current() and not self.draining:
                 try:
                     await self._open(fresh)
                     break

@@ -178,9 +178,12 @@ class _Process:
 
     def _bound_stop(self, *, busy: bool) -> None:
         """Leave by force when stopping takes longer than it may."""
-        code = int(ExitCode.DONE if self._error is None else ExitCode.FAILED)
         budget_s = self._settings.drain_s + STOP_MARGIN_S if busy else IDLE_STOP_S
-        _later(budget_s, lambda: _leave(code, "worker.stop_forced", budget_s))
+
+        def leave() -> None:
+            _leave(int(self._exit_code()), "worker.stop_forced", budget_s)
+
+        _later(budget_s, leave)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """End the process if its loop stops turning: nobody else would notice."""

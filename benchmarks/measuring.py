@@ -102,9 +102,7 @@ def reading(lab: Lab, topic: str) -> Iterator[Consumer]:
         consumer.close()
 
 
-def watch(
-    lab: Lab, consumer: Consumer, running: Running, expected: int
-) -> Course:
+def watch(lab: Lab, consumer: Consumer, running: Running, expected: int) -> Course:
     """Follow *running* until *expected* results are there.
 
     Raises:

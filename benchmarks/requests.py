@@ -18,19 +18,19 @@ KEYS: Final = 1_000
 TICKET_CHARS: Final = 950
 """With its envelope, about a kilobyte."""
 TEXTS: Final = 64
-WORDS: Final = (
+TEXT: Final = (
     "the invoice of march lists a seat that we gave back in february please check "
     "whether the refund is on its way and tell us when the report opens again"
-).split()
+)
 
 
 def tickets() -> Iterator[str]:
     """Return texts for ever, the same in every run."""
     chance = Random(7)  # noqa: S311 - texts, not keys
-    texts = []
+    words, texts = TEXT.split(), []
     for _ in range(TEXTS):
-        words = chance.choices(WORDS, k=TICKET_CHARS)
-        texts.append(" ".join(words)[:TICKET_CHARS])
+        chosen = chance.choices(words, k=TICKET_CHARS)
+        texts.append(" ".join(chosen)[:TICKET_CHARS])
     while True:
         yield from texts
 

@@ -25,7 +25,7 @@ turns = app.Table("turns", default=int, partitions=8)
 
 
 @app.agent(asked)
-async def count(stream):
+async def count(stream: faust.StreamT) -> None:
     """Count the turns of each session, and answer."""
     async for request in stream:
         session = request["session_id"]

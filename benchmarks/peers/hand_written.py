@@ -10,7 +10,7 @@ import json
 import sys
 
 import dspy
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 bootstrap, group, requests, results, address, in_flight = sys.argv[1:]
 
@@ -39,7 +39,7 @@ async def main() -> None:
     slots = asyncio.Semaphore(int(in_flight))
     running: set[asyncio.Task[None]] = set()
 
-    async def answer(record) -> None:
+    async def answer(record: ConsumerRecord) -> None:
         try:
             request = json.loads(record.value)
             with dspy.context(lm=lm):

@@ -6,8 +6,9 @@ record and a result out. Run in the environment of Quix Streams: ``python quix_c
 """
 
 import sys
+from typing import Any
 
-from quixstreams import Application
+from quixstreams import Application, State
 
 bootstrap, group, requests, stages, results, folder, interval_s = sys.argv[1:]
 
@@ -22,7 +23,7 @@ app = Application(
 )
 
 
-def answer(request, state):
+def answer(request: dict[str, Any], state: State) -> dict[str, Any] | None:
     """Count the turn, remember the id; None for a request that was answered."""
     seen = f"seen:{request['request_id']}"
     if state.get(seen):
@@ -38,7 +39,7 @@ def answer(request, state):
     }
 
 
-def as_stage(result):
+def as_stage(result: dict[str, Any]) -> dict[str, Any]:
     """Return the stage record of *result*."""
     return {
         "request_id": result["request_id"],

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest
 
 from agents.transactions import (
     BATCH_BYTES,
@@ -231,21 +231,35 @@ async def test_a_transaction_that_outlives_its_timeout_looks_fenced(lab):
     assert await lab.read() == []
 
 
-def losing(transactor: Transactor, *, request: bool) -> None:
-    """Lose the reply to EndTxn, or even the request."""
+def losing(
+    transactor: Transactor, *, request: bool, kind: type = EndTxnRequest
+) -> None:
+    """Lose the replies to one kind of request, or even the requests."""
     client = transactor._producer.client  # noqa: SLF001
     send = client.send
 
     async def lossy(node: int, sent: Any, **options: Any) -> Any:
-        ends = isinstance(sent, EndTxnRequest)
-        if ends and request:
+        lost = isinstance(sent, kind)
+        if lost and request:
             await asyncio.Event().wait()
         answer = await send(node, sent, **options)
-        if ends:
+        if lost:
             await asyncio.Event().wait()
         return answer
 
     client.send = lossy
+
+
+async def test_without_a_reply_before_its_end_a_commit_is_surely_not_in(lab):
+    transactor = await lab.transactor()
+    losing(transactor, request=False, kind=AddPartitionsToTxnRequest)
+    async with asyncio.timeout(TRANSACTION_S):
+        outcome = await transactor.commit([lab.record(b"a")], {})
+    assert isinstance(outcome, NotCommitted)
+    assert not outcome.records_fault
+    await transactor.renew()
+    assert isinstance(await transactor.commit([lab.record(b"b")], {}), Committed)
+    assert [value for _, value in await lab.read()] == [b"b"]
 
 
 @pytest.mark.parametrize(("request_", "seen"), [(False, [b"a", b"b"]), (True, [b"b"])])

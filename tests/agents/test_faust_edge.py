@@ -374,6 +374,7 @@ async def test_a_fetch_that_sleeps_through_a_rebalance_loses_nothing(reading):
     async with reading.draining():
         await until(lambda: reading.kafka.fetches == 1)
         reading.consumer.stop_flow()
+        reading.edge.at[HERE] = 0
         await reading.seek_and_resume()
         reading.kafka.append(HERE, 2)
         await until(lambda: reading.offsets)

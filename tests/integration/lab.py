@@ -228,6 +228,12 @@ class Lab:
         described = self.admin.describe_consumer_groups([group])
         return len(described[group].result(20).members)
 
+    def config(self, topic: str) -> Mapping[str, ConfigEntry]:
+        """Return a topic's configuration."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        [future] = self.admin.describe_configs([resource]).values()
+        return future.result(20)
+
     def alter(self, topic: str, **config: object) -> None:
         """Change a topic's configuration while it is in use."""
         entries = [

@@ -24,15 +24,15 @@ def worker(lab):
 @pytest.fixture
 def refuse(lab):
     """Let a topic take small records only, until the end of the test."""
-    lowered = []
+    lowered = {}
 
     def lower(topic: str, limit: int) -> None:
+        lowered[topic] = lab.config(topic)["max.message.bytes"].value
         lab.alter(topic, max_message_bytes=limit)
-        lowered.append(topic)
 
     yield lower
-    for topic in lowered:
-        lab.alter(topic, max_message_bytes=lab.settings.max_message_bytes)
+    for topic, limit in lowered.items():
+        lab.alter(topic, max_message_bytes=limit)
 
 
 def one(name: str, ticket: str, session: str | None = None) -> Ask:

@@ -1,0 +1,56 @@
+"""How long Faust reads a table back; says so in a line of JSON.
+
+Run in Faust's own environment: ``python faust_recovery.py <bootstrap> <app> <requests>
+<records> <folder>``.
+"""
+
+import json
+import sys
+import threading
+import time
+
+import faust
+
+bootstrap, name, requests, records, folder = sys.argv[1:]
+
+app = faust.App(
+    name,
+    broker=f"kafka://{bootstrap}",
+    store="rocksdb://",
+    datadir=folder,
+    topic_partitions=8,
+    consumer_auto_offset_reset="earliest",
+    web_enabled=False,
+)
+asked = app.topic(requests, key_type=str, key_serializer="raw", value_serializer="json")
+sessions = app.Table("sessions", partitions=8)
+
+
+@app.agent(asked)
+async def count(stream: faust.StreamT) -> None:
+    """Write the table, so that Faust has a reason to keep it."""
+    async for request in stream:
+        sessions[request["session_id"]] = request
+
+
+def look() -> None:
+    """Time the way from the first record that was read to the last."""
+    before_s, began_s, first = 0.0, 0.0, 0
+    while True:
+        offsets = dict(app.tables.recovery.active_offsets)
+        # A partition that was not read yet stands at -1.
+        read = sum(offset + 1 for offset in offsets.values())
+        now_s = time.perf_counter()
+        if read and not began_s:
+            began_s, first = before_s, 0
+        if read >= int(records):
+            break
+        before_s = now_s
+        time.sleep(0.02)
+    event = {"event": "restored", "records": read - first, "seconds": now_s - began_s}
+    print(json.dumps(event), flush=True)
+
+
+threading.Thread(target=look, daemon=True).start()
+sys.argv = [sys.argv[0], "worker", "-l", "warn", "--without-web"]
+app.main()
