@@ -16,14 +16,15 @@ final, and publishes nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.pending import Group, Overlay, Pending, finished_offsets
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position, SourceTracker
 from agents.restore import changelog
@@ -38,7 +39,7 @@ from agents.transactions import (
     Transactor,
 )
 from streams.clock import Clock
-from streams.settlement import Settlement, Write
+from streams.settlement import Settlement
 
 log = structlog.get_logger(__name__)
 
@@ -49,20 +50,6 @@ interval some 800 a second, which only a backlog, or no LM at all, can feed."""
 STRETCH: Final = 4
 """How much longer a busy task gathers. At the default interval that is about Kafka
 Streams' commit interval of 100 ms under exactly-once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
-    """A settlement on its way, and what to settle instead if it is refused."""
-
-    settlement: Settlement
-    instead: "Callable[[str], Pending | None]"
-    """Given the broker's reason: what a caller gets for a record that Kafka will
-    never take. None: nothing can be smaller, hold the task."""
-
-
-def nothing_smaller(_reason: str) -> None:
-    """Say that a refused settlement has nothing to stand for it."""
 
 
 class Watcher(Protocol):
@@ -77,36 +64,6 @@ class Watcher(Protocol):
 
 class ReplacedError(Exception):
     """Another worker owns this partition now: publish nothing more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """What one transaction makes true, fixed before its first try."""
-
-    settlements: tuple[Settlement, ...]
-    writes: tuple[Write, ...]
-    """The last write of each key."""
-    finished: Mapping[str, frozenset[int]]
-    """Source offsets that it answers, by topic."""
-    position: Position
-
-
-@dataclass(slots=True)
-class Overlay:
-    """Writes that are settled and not yet committed; reads see them first."""
-
-    writes: dict[tuple[str, bytes], Write] = field(default_factory=dict)
-
-    def add(self, writes: Iterable[Write]) -> None:
-        """Let readers see *writes*."""
-        for write in writes:
-            self.writes[write.table, write.key] = write
-
-    def discard(self, writes: Iterable[Write]) -> None:
-        """Forget those of *writes* that no later one has replaced."""
-        for write in writes:
-            if self.writes.get((write.table, write.key)) is write:
-                del self.writes[write.table, write.key]
 
 
 class Committer:
@@ -431,15 +388,3 @@ class Backoff:
         """Return how long to wait now, in seconds."""
         now_s, self._next_s = self._next_s, min(self._next_s * 2, self.LONGEST_S)
         return now_s
-
-
-def finished_offsets(
-    settlements: Iterable[Settlement],
-) -> dict[str, frozenset[int]]:
-    """Return the source offsets that *settlements* answer, by topic."""
-    by_topic: dict[str, set[int]] = {}
-    for settlement in settlements:
-        source = settlement.source
-        if source is not None:
-            by_topic.setdefault(source.topic, set()).add(source.offset)
-    return {topic: frozenset(offsets) for topic, offsets in by_topic.items()}

@@ -6,14 +6,14 @@ from typing import Final
 
 import structlog
 
-from agents.committer import Pending, nothing_smaller
 from agents.dead_letters import dead_letter
 from agents.ledger import LedgerEntry, ledger_key
 from agents.metrics import Metrics
+from agents.pending import Pending, nothing_smaller
 from agents.record import ECHOED, ECHOED_BYTES, Record
 from agents.serde import Serde
 from agents.tables import JOURNAL, LEDGER, SESSIONS
-from agents.tasks import View
+from agents.task import View
 from schemas.errors import EncodeError
 from schemas.records import ErrorInfo, Request, Result, Source, StageResult
 from streams.clock import Clock

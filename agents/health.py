@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agents.tasks import Held, State
+from agents.task import State
+from agents.tasks import Held
 from streams.clock import Clock
 
 STALLED_S: Final = 60.0

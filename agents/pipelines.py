@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import structlog
 
-from agents.committer import Pending, nothing_smaller
 from agents.dead_letters import bare
 from agents.execution import Arrived, Execution, Parts
 from agents.lanes import Slots
 from agents.ledger import LedgerEntry
+from agents.pending import Pending, nothing_smaller
 from agents.record import HeaderError, Record, origin_header, origin_of, replay_of
 from agents.routing import home_partition
 from agents.schemas import SchemaFinder
 from agents.tables import LEDGER
-from agents.tasks import Admitted, View
+from agents.task import Admitted, View
 from schemas.errors import SchemaError, UnknownSchemaError
 from streams.config import Settings
 from streams.errors import StageBugError, StateError, StateNewerError

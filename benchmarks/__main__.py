@@ -144,7 +144,7 @@ def main(env: Mapping[str, str]) -> int:
     cache = cache_folder(env) / "bench"
     try:
         with _lab(env) as lab:
-            known = facts(HERE.parent, dict(p.split("==") for _, (p,) in (FAUST, QUIX)))
+            known = facts(HERE.parent, {p.package: p.version for p in (QUIX,)})
             bench = Bench(lab, size, cache)
             sections = [
                 section

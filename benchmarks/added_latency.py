@@ -73,15 +73,16 @@ class _Pace:
 
     def _send(self) -> None:
         key, value = next(self._values)
-        sent = [(SENT, str(perf_counter_ns()).encode())]
-        self._producer.produce(self._topic, key=key, value=value, headers=sent)
+        self._producer.produce(
+            self._topic, key=key, value=value, headers={SENT: str(perf_counter_ns())}
+        )
         self._producer.poll(0)
 
     def _look(self) -> list[float]:
         results = self._consumer.consume(1_000, BREATH_S)
         now_ns = perf_counter_ns()
         return [
-            (now_ns - int(dict(result.headers() or ())[SENT])) / 1e6
+            (now_ns - int(dict(result.headers() or ())[SENT] or 0)) / 1e6
             for result in results
             if not result.error()
         ]

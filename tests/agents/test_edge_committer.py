@@ -15,14 +15,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from agents import committer as module
-from agents.committer import (
-    ClaimError,
-    Committer,
-    Overlay,
-    Pending,
-    ReplacedError,
-    finished_offsets,
-)
+from agents.committer import ClaimError, Committer, ReplacedError
+from agents.pending import Overlay, Pending, finished_offsets
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position, SourcePosition, SourceTracker
 from agents.restore import changelog

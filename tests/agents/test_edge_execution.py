@@ -7,17 +7,17 @@ from typing import TypedDict
 import pytest
 from structlog.testing import capture_logs
 
-from agents.committer import Pending
 from agents.execution import Parts
 from agents.ledger import LedgerEntry, ledger_key
 from agents.metrics import Metrics
+from agents.pending import Pending
 from agents.pipelines import MAX_ID_CHARS, PipelineAgent
 from agents.record import Record, origin_of
 from agents.routing import home_partition
 from agents.schemas import SchemaFinder
 from agents.serde import ENVELOPE_BYTES, Serde, Topics
 from agents.tables import JOURNAL, LEDGER, SESSIONS
-from agents.tasks import Admitted
+from agents.task import Admitted
 from schemas.codec import ParsedSchema, decode, encode, frame
 from schemas.envelopes import result_of, stage_result_of
 from schemas.errors import UnknownSchemaError

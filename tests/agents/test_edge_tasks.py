@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from agents import committer as committing
-from agents.committer import Committer, Overlay, Pending
+from agents.committer import Committer
 from agents.lanes import Slots
+from agents.pending import Overlay, Pending
 from agents.position import MAX_SPAN, SourcePosition, SourceTracker
 from agents.record import Record
 from agents.restore import changelog
 from agents.tables import JOURNAL, SESSIONS, TABLES, DiskFullError
-from agents.tasks import Admitted, State, Task, Tasks, View, snapshot
+from agents.task import Admitted, State, Task, View
+from agents.tasks import Tasks, snapshot
 from agents.transactions import Outgoing
 from schemas.errors import UnknownSchemaError
 from streams.clock import ManualClock

@@ -138,7 +138,7 @@ async def directly(function: Callable[..., Any], *args: object, **options: objec
     return await function(*args, **options)
 
 
-def new_app(edge: FakeEdge) -> EdgeApp:
+def app_on(edge: FakeEdge) -> EdgeApp:
     return EdgeApp(
         "edge",
         edge=edge,
@@ -152,12 +152,30 @@ def new_app(edge: FakeEdge) -> EdgeApp:
     )
 
 
+NewApp = Callable[[FakeEdge], EdgeApp]
+
+
+@pytest.fixture
+def new_app() -> Iterator[NewApp]:
+    """Make apps that are never started; Faust would leave their loops open."""
+    made: list[EdgeApp] = []
+
+    def new(edge: FakeEdge) -> EdgeApp:
+        made.append(app_on(edge))
+        return made[-1]
+
+    yield new
+    for app in made:
+        if app._consumer is not None:  # noqa: SLF001
+            app.consumer._thread.thread_loop.close()  # noqa: SLF001
+
+
 class Reading:
     """Faust's consumer on a fake one, handing its records to a list."""
 
-    def __init__(self, edge: FakeEdge, *tps: TP) -> None:
-        self.edge = edge
-        self.app = new_app(edge)
+    def __init__(self, app: EdgeApp, *tps: TP) -> None:
+        self.app = app
+        self.edge: FakeEdge = app.edge
         self.kafka = FakeKafkaConsumer(*tps)
         self.consumer: EdgeConsumer = self.app.consumer
         self.consumer._thread._consumer = self.kafka  # noqa: SLF001
@@ -199,10 +217,10 @@ class Reading:
 
 
 @pytest.fixture
-async def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
+async def reading(new_app: NewApp, monkeypatch: pytest.MonkeyPatch) -> Reading:
     """Read in bundles of one, so that things happen between any two records."""
     monkeypatch.setattr(faust_edge, "BUNDLE", 1)
-    return Reading(FakeEdge(), HERE, STATE)
+    return Reading(new_app(FakeEdge()), HERE, STATE)
 
 
 def message(consumer: EdgeConsumer, offset: int) -> Any:
@@ -456,7 +474,7 @@ async def test_recovery_keeps_no_books_of_changelogs(reading):
     assert not app.tables.recovery.tp_to_table
 
 
-def test_none_of_fausts_own_recovery_loops_is_left():
+def test_none_of_fausts_own_recovery_loops_is_left(new_app):
     app = new_app(FakeEdge())
     recovery = app.tables.recovery
     assert type(recovery) is EdgeRecovery
@@ -507,7 +525,7 @@ async def test_an_assignment_that_fails_ends_the_worker(recovery):
 
 
 @pytest.fixture
-def table() -> Any:
+def table(new_app: NewApp) -> Any:
     edge = FakeEdge(stored={("memory", 1, b"k"): b"v"})
     return new_app(edge).Table("memory", key_type=bytes, value_type=bytes)
 
@@ -574,7 +592,7 @@ async def test_backups_are_the_changelogs_business(table):
 # The app.
 
 
-def test_the_app_is_made_of_our_parts():
+def test_the_app_is_made_of_our_parts(new_app):
     app = new_app(FakeEdge())
     assert type(app.consumer) is EdgeConsumer
     assert type(app.consumer._thread) is EdgeThread  # noqa: SLF001
@@ -599,19 +617,21 @@ async def test_a_stop_stops_the_flow_then_drains_then_leaves_it_to_faust(
     assert edge.events == ["drained, flow False", "faust stops"]
 
 
-async def test_an_app_without_a_consumer_drains_too():
+async def test_an_app_without_a_consumer_drains_too(new_app):
     edge = FakeEdge()
     await new_app(edge)._stop_consumer()  # noqa: SLF001
     assert edge.events == ["drained"]
 
 
-async def test_assigned_partitions_are_those_of_the_sources(reading):
+async def test_assigned_partitions_are_those_of_the_sources(reading, new_app):
     reading.kafka.positions |= {THERE: 0, TP(CHANGELOG, 2): 0}
     assert reading.app.assigned_partitions() == {0, 1}
     assert new_app(FakeEdge()).assigned_partitions() == set()
 
 
-async def test_partition_counts_are_those_of_the_sources_as_far_as_known(reading):
+async def test_partition_counts_are_those_of_the_sources_as_far_as_known(
+    reading, new_app
+):
     known: dict[str, set[int]] = {CHANGELOG: {0, 1}}
     reading.kafka.partitions_for_topic = known.get
     assert reading.app.partition_counts() == {}
@@ -623,7 +643,7 @@ async def test_partition_counts_are_those_of_the_sources_as_far_as_known(reading
     assert fresh.partition_counts() == {}
 
 
-def test_a_consumer_is_alive_as_long_as_its_thread():
+def test_a_consumer_is_alive_as_long_as_its_thread(new_app):
     app = new_app(FakeEdge())
     assert not app.consumer_alive()
     assert app.consumer is not None

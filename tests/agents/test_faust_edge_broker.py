@@ -177,6 +177,8 @@ class Edges:
             at = {TopicPartition(self.topic, 0): offset}
             await producer.send_offsets_to_transaction(at, self.group)
             await producer.commit_transaction()
+        async with self.transaction():
+            """Offsets read right after a commit can be stale, but not from here on."""
 
     async def committed(self) -> dict[TopicPartition, int]:
         offsets = await self.admin.list_consumer_group_offsets(self.group)

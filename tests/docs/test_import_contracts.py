@@ -15,7 +15,7 @@ ROOMS = ("agents", "streams", "schemas")
 PLANTED = {
     "schemas/records.py": "from streams.errors import StreamsError",  # 1
     "streams/retry.py": "from streams.run import run",  # 2
-    "agents/position.py": "from agents.tasks import Task",  # 3
+    "agents/position.py": "from agents.task import Task", #, 3
     "streams/clock.py": "import aiokafka",  # 4
     "streams/metrics.py": "import dspy",  # 5a
     "agents/lanes.py": "import litellm",  # 5b
