@@ -72,6 +72,9 @@ chart: $(HELM) ## lint and render the chart with the helm binary
 	  echo "$$values on Kubernetes $$kube: $$(echo "$$rendered" | grep -c '^kind:') objects"; \
 	done; done
 
+bench: setup ## penstock beside its peers, as ratios (BENCH=--quick for a look)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 fresh: ## the README's two commands, in a fresh clone with an empty cache
 	rm -rf .cache/fresh
 	git clone -q . .cache/fresh
