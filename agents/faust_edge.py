@@ -297,6 +297,9 @@ class EdgeRecovery(Recovery):
             except ServiceStopped:
                 return
             except Exception as error:
+                if not self._current(generation):
+                    # The next rebalance took away what this one was seeking in.
+                    continue
                 log.exception("edge.assign_failed")
                 self.app.edge.fatal(error)
                 return

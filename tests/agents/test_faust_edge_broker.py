@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,8 +91,9 @@ class ListEdge:
 class Edges:
     """Starts apps of one group; they end with the test."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, folder: Path) -> None:
         self.bootstrap = bootstrap
+        self.folder = folder
         self.group = f"edge{os.getpid()}-{next(NUMBERS)}"
         self.topic = f"{self.group}.in"
         self.started: list[EdgeApp] = []
@@ -117,6 +119,7 @@ class Edges:
             edge=edge,
             broker=f"kafka://{self.bootstrap}",
             store="memory://",
+            datadir=str(self.folder),
             autodiscover=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
@@ -177,8 +180,9 @@ class Edges:
             at = {TopicPartition(self.topic, 0): offset}
             await producer.send_offsets_to_transaction(at, self.group)
             await producer.commit_transaction()
+        # Offsets read right after a commit can be stale, but not after InitProducerId.
         async with self.transaction():
-            """Offsets read right after a commit can be stale, but not from here on."""
+            pass
 
     async def committed(self) -> dict[TopicPartition, int]:
         offsets = await self.admin.list_consumer_group_offsets(self.group)
@@ -190,8 +194,8 @@ class Edges:
 
 
 @pytest.fixture
-async def edges(bootstrap: str) -> AsyncIterator[Edges]:
-    edges = Edges(bootstrap)
+async def edges(bootstrap: str, tmp_path: Path) -> AsyncIterator[Edges]:
+    edges = Edges(bootstrap, tmp_path)
     await edges.begin()
     yield edges
     await edges.end()
