@@ -12,7 +12,7 @@ from typing import Final
 
 import psutil
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined] - no __all__
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no __all__
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
