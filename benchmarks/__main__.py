@@ -49,8 +49,8 @@ class Size:
     sessions: int
 
 
-FULL: Final = Size(rounds=3, state=40_000, calls=6_000, paced_s=10, sessions=200_000)
-QUICK: Final = Size(rounds=1, state=20_000, calls=3_000, paced_s=5, sessions=50_000)
+FULL: Final = Size(rounds=3, state=40_000, calls=6_000, paced_s=10, sessions=100_000)
+QUICK: Final = Size(rounds=1, state=20_000, calls=2_000, paced_s=5, sessions=40_000)
 
 
 class Bench:

@@ -52,7 +52,8 @@ def look() -> None:
         before_s = now_s
         time.sleep(0.02)
     event = {"event": "restored", "records": read, "seconds": now_s - began_s}
-    os.write(1, json.dumps(event).encode() + b"\n")  # Faust takes sys.stdout away
+    # A line of its own, past Faust's spinner and what it made of sys.stdout.
+    os.write(1, f"\n{json.dumps(event)}\n".encode())
 
 
 threading.Thread(target=look, daemon=True).start()
