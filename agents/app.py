@@ -1,7 +1,6 @@
 """The app: every part of a worker, wired by hand, in one place."""
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -179,7 +178,7 @@ class Worker:
         self._backpressure.forget()
 
     def govern(self) -> None:
-        with contextlib.suppress(Exception):  # no assignment yet, or none left
+        if self._faust.assigned_partitions():
             self._backpressure.apply(cast("EdgeConsumer", self._faust.consumer))
 
     async def drain(self) -> None:

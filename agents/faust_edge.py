@@ -28,6 +28,7 @@ from typing import Any, Final, Protocol, cast
 import faust
 import structlog
 from aiokafka import TopicPartition
+from faust.exceptions import ConsumerNotStarted
 from faust.stores.base import SerializedStore
 from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
@@ -450,9 +451,11 @@ class EdgeApp(faust.App):
         if self._consumer is None:
             return set()
         sources = self.edge.source_topics()
-        return {
-            tp.partition for tp in self._consumer.assignment() if tp.topic in sources
-        }
+        try:
+            assigned = self._consumer.assignment()
+        except ConsumerNotStarted:
+            return set()
+        return {tp.partition for tp in assigned if tp.topic in sources}
 
     def partition_counts(self) -> Mapping[str, int]:
         """Return how many partitions the request topics have, as far as we know."""

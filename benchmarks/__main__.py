@@ -80,10 +80,10 @@ class Bench:
             size.rounds,
         )
         reached = Figures.median_of(rounds["penstock"]).values["per_s"]
-        late = [
-            added_latency(self._lab, reached / 2, size.paced_s)
-            for _ in range(size.rounds)
-        ]
+        late = []
+        for _ in range(size.rounds):
+            late.append(added_latency(self._lab, reached / 2, size.paced_s))
+            print(f"  latency  {late[-1]}", flush=True)
         return [
             Section(
                 title="state + exactly-once, no LM", rounds=rounds, measure="per_s"
@@ -110,6 +110,7 @@ class Bench:
         for _ in range(self._size.rounds):
             for name, run in contenders.items():
                 rounds[name].append(run())
+                print(f"  restore  {name:<28} {rounds[name][-1]}", flush=True)
         title = f"restore of {keys:,} sessions"
         return [Section(title=title, rounds=rounds, measure="records_per_s")]
 

@@ -35,6 +35,9 @@ class Figures:
     values: Mapping[str, float]
     """By name, with the unit in it: ``per_s``, ``cpu_ms``, ``p50_ms`` ..."""
 
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {value:.3f}" for name, value in self.values.items())
+
     @classmethod
     def median_of(cls, rounds: Sequence["Figures"]) -> "Figures":
         """Return the median of each value."""

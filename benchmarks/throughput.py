@@ -28,8 +28,7 @@ def race(
         for name, entry in entries.items():
             figures = run_once(lab, entry)
             found[name].append(figures)
-            values = "  ".join(f"{k} {v:.3f}" for k, v in figures.values.items())
-            print(f"  round {number + 1}  {name:<28} {values}", flush=True)
+            print(f"  round {number + 1}  {name:<28} {figures}", flush=True)
     return found
 
 

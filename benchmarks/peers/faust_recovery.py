@@ -42,8 +42,8 @@ def look() -> None:
         tables = vars(app).get("tables")
         recovery = tables and tables._recovery  # noqa: SLF001 - nothing public tells
         offsets = dict(recovery.active_offsets) if recovery else {}
-        # A partition that was not read yet stands at -1.
-        read = sum(offset + 1 for offset in offsets.values())
+        # A partition that was not read yet stands at None, then at -1.
+        read = sum(o + 1 for o in offsets.values() if o is not None)
         now_s = time.perf_counter()
         if read and not began_s:
             began_s = before_s
