@@ -44,7 +44,11 @@ def run_demo(env: Mapping[str, str], say: Say) -> None:
         with WorkerProcess(stage.env, stage.log) as worker:
             say(f"worker  starting, pid {worker.pid}")
             conversation = Conversation(stage, worker, clock, say)
-            tally = asyncio.run(conversation.hold(tickets))
+            talk = conversation.hold(tickets)
+            try:
+                tally = asyncio.run(talk)
+            finally:
+                talk.close()  # an interrupt may come before its first step
             code = worker.stop()
         say(f"\nworker  stopped, exit code {code}")
         if code:
