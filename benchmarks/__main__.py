@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +72,10 @@ class Bench:
                 "penstock": Entry(
                     contender=Penstock(pipelines=STATE), requests=size.state
                 ),
-                "Quix Streams exactly-once": Entry(contender=quix, requests=size.state),
+                "Quix Streams, same records": Entry(
+                    contender=replace(quix, same_records=True), requests=size.state
+                ),
+                "Quix Streams, small JSON": Entry(contender=quix, requests=size.state),
                 "plain Faust at-least-once": Entry(
                     contender=Faust(python=self._faust), requests=size.state // 10
                 ),

@@ -14,6 +14,8 @@ from benchmarks.requests import KEYS, avro_request, request_schema, tickets
 
 SENT: Final = "correlation-id"
 """Echoed by penstock: here the moment at which the request was produced."""
+LINGER_MS: Final = 5
+"""What producers have by default: librdkafka, and Java since Kafka 4.0 (KIP-1030)."""
 WARM_S: Final = 4.0
 LATE_S: Final = 20.0
 """How long to wait for the last results."""
@@ -46,7 +48,7 @@ class _Pace:
     def __init__(
         self, lab: Lab, start: Start, consumer: Consumer, running: Running
     ) -> None:
-        self._producer: Producer = lab.producer(linger_ms=0)
+        self._producer: Producer = lab.producer(linger_ms=LINGER_MS)
         self._topic = start.requests
         self._consumer = consumer
         self._running = running

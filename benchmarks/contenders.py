@@ -6,8 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from benchmarks.lab import PARTITIONS, Lab, LabError, Start
-from benchmarks.requests import avro_requests, json_requests
+from benchmarks.requests import (
+    avro_requests,
+    bare_avro_requests,
+    bench_schemas,
+    json_requests,
+)
 
 HERE: Final = Path(__file__).parent
 STATE: Final = HERE / "pipelines" / "state"
@@ -39,12 +46,10 @@ class Penstock:
         prefix = lab.fresh("penstock")
         command = (sys.executable, "-m", "agents")
         env = {
+            **_bench_env(prefix),
             "PENSTOCK_BOOTSTRAP": lab.bootstrap,
-            "PENSTOCK_PREFIX": prefix,
             "PENSTOCK_PARTITIONS": str(PARTITIONS),
             "PENSTOCK_PIPELINES_DIR": str(self.pipelines),
-            "PENSTOCK_CODE_PATHS": str(HERE / "code"),
-            "PENSTOCK_CODE_MODULES": "bench_stages",
             "PENSTOCK_STATE_DIR": str(lab.folder / prefix),
             "PENSTOCK_HTTP_PORT": "0",
             "PENSTOCK_LOG_LEVEL": "info",
@@ -97,10 +102,13 @@ class Faust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quix:
-    """Quix Streams, exactly-once, with the same records out and the same state."""
+    """Quix Streams, exactly-once, with as many records out and the same state."""
 
     python: Path
     commit_interval_s: float
+    same_records: bool = False
+    """Whether requests, stage records and results are those of penstock, in Avro;
+    else they are as small as JSON can be."""
 
     def prepare(self, lab: Lab, requests: int) -> Start:
         """Make its topics and fill its requests."""
@@ -109,13 +117,17 @@ class Quix:
             f"{group}.{role}" for role in ("requests", "stages", "results")
         )
         lab.make_topics(asked, stages, answered)
-        lab.fill(asked, json_requests(requests))
-        script = str(HERE / "peers" / "quix_count.py")
+        script, schemas = "quix_count.py", ()
+        if self.same_records:
+            script, schemas = "quix_same.py", (str(_schemas_file(lab, group)),)
+            lab.fill(asked, bare_avro_requests(requests, _bench_env(group)))
+        else:
+            lab.fill(asked, json_requests(requests))
         folder, interval = str(lab.folder / group), str(self.commit_interval_s)
         return Start(
             command=(
-                *(str(self.python), script, lab.bootstrap, group),
-                *(asked, stages, answered, folder, interval),
+                *(str(self.python), str(HERE / "peers" / script), lab.bootstrap),
+                *(group, asked, stages, answered, folder, interval, *schemas),
             ),
             requests=asked,
             results=answered,
@@ -145,6 +157,21 @@ class HandWritten:
             requests=asked,
             results=answered,
         )
+
+
+def _bench_env(prefix: str) -> dict[str, str]:
+    return {
+        "PENSTOCK_PREFIX": prefix,
+        "PENSTOCK_PIPELINES_DIR": str(STATE),
+        "PENSTOCK_CODE_PATHS": str(HERE / "code"),
+        "PENSTOCK_CODE_MODULES": "bench_stages",
+    }
+
+
+def _schemas_file(lab: Lab, group: str) -> Path:
+    path = lab.folder / f"{group}-schemas.json"
+    path.write_bytes(orjson.dumps(bench_schemas(_bench_env(group))))
+    return path
 
 
 Contender = Penstock | Faust | Quix | HandWritten

@@ -3,16 +3,17 @@
 import json
 from collections.abc import Iterator, Mapping
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.lab import Record
-from schemas.codec import ParsedSchema, encode, frame
+from schemas.codec import PREFIX, ParsedSchema, encode, frame
 from schemas.shapes import namespace_of
 from streams.catalog import toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_folder
+from streams.plan import Pipeline
 
 KEYS: Final = 1_000
 TICKET_CHARS: Final = 950
@@ -53,6 +54,22 @@ def avro_requests(
         yield session or f"r{i}", avro_request(schema, f"r{i}", session, ticket)
 
 
+def bare_avro_requests(number: int, env: Mapping[str, str]) -> Iterator[Record]:
+    """Return the same requests for who knows their schema without its id."""
+    for key, value in avro_requests(number, env):
+        yield key, value[PREFIX.size :]
+
+
+def bench_schemas(env: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return penstock's Avro schemas of requests, stage records and results."""
+    namespace, pipeline = _compiled(env)
+    return [
+        pipeline.request_schema(namespace),
+        pipeline.stage_result_schema(namespace),
+        pipeline.result_schema(namespace),
+    ]
+
+
 def avro_request(
     schema: ParsedSchema, request_id: str, session: str | None, ticket: str
 ) -> bytes:
@@ -74,8 +91,13 @@ def avro_request(
 
 def request_schema(env: Mapping[str, str]) -> ParsedSchema:
     """Return the schema that the worker with *env* registers for its requests."""
+    namespace, pipeline = _compiled(env)
+    return ParsedSchema.of(pipeline.request_schema(namespace))
+
+
+def _compiled(env: Mapping[str, str]) -> tuple[str, Pipeline]:
+    """Return the pipeline of the worker with *env*, and its schemas' namespace."""
     settings = Settings.from_env(env)
     tools = toolbox(settings, env, NullRecorder(), SystemClock())
     pipeline = compile_folder(settings.pipelines_dir, tools)["bench"]
-    namespace = namespace_of(settings.prefix, pipeline.name)
-    return ParsedSchema.of(pipeline.request_schema(namespace))
+    return namespace_of(settings.prefix, pipeline.name), pipeline
