@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import aiohttp
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from yarl import URL
 
 from agents.backpressure import Backpressure
@@ -23,13 +24,15 @@ from agents.metrics import Metrics
 from agents.pipelines import PipelineAgent
 from agents.record import Record
 from agents.registry_client import RegistryClient
-from agents.restore import Restorer, Shelf
+from agents.restore import Shelf
 from agents.schema_topic import SchemaTopic
 from agents.schemas import SchemaFinder
+from agents.seams import Seams
 from agents.serde import ENVELOPE_BYTES, Serde, Topics
 from agents.tables import LEDGER, TABLES, Engine, KeyStore, Store
 from agents.tasks import Tasks, snapshot
 from agents.transactions import Transactor
+from agents.unreadable import Unreadable
 from schemas.codec import ParsedSchema
 from schemas.registry import SchemaSource
 from schemas.shapes import namespace_of
@@ -85,15 +88,16 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         on_fatal: Callable[[BaseException], None],
-        new_transactor: Callable[[int], Transactor] | None = None,
+        seams: Seams,
     ) -> None:
-        """Wire everything; *new_transactor* replaces the producers in fault tests."""
+        """Wire everything; *seams* are others where failpoints are armed."""
         self.settings = settings
         self.bootstrap = bootstrap = settings.bootstrap
         self.pipelines = pipelines
         self.metrics = metrics
         self._clock = clock
         self._on_fatal = on_fatal
+        self._seams = seams
         self._schema_topic = SchemaTopic(bootstrap, settings.prefix)
         self._session: aiohttp.ClientSession | None = None
         self._registry = self._open_registry()
@@ -118,23 +122,26 @@ class Worker:
             shape=shape_of(settings, pipelines),
             topics=sorted(self.source_topics()),
             shelf=self._shelf,
-            restorer=Restorer(
+            restorer=seams.restorer(
                 bootstrap,
                 settings.group,
                 self._shelf,
                 clock,
                 accept_loss=settings.accept_loss,
             ),
-            new_transactor=new_transactor or self._new_transactor,
+            new_transactor=self._new_transactor,
             clock=clock,
             watcher=metrics,
             still_assigned=lambda p: p in self._faust.assigned_partitions(),
             rejoin=self._rejoin,
             on_fatal=on_fatal,
         )
+        self._unreadable = Unreadable(
+            bootstrap=bootstrap, group=settings.group, clock=clock, fatal=on_fatal
+        )
         self._backpressure = Backpressure(
             available={
-                self.topics[name].requests: pipeline.available
+                self.topics[name].requests: self._available(pipeline)
                 for name, pipeline in pipelines.items()
             },
             full=self.tasks.full,
@@ -180,6 +187,9 @@ class Worker:
     def govern(self) -> None:
         if self._faust.assigned_partitions():
             self._backpressure.apply(cast("EdgeConsumer", self._faust.consumer))
+
+    async def unreadable(self, error: KafkaError) -> None:
+        await self._unreadable.failed(error)
 
     async def drain(self) -> None:
         await self.tasks.drain()
@@ -237,6 +247,11 @@ class Worker:
 
     # Wiring.
 
+    def _available(self, pipeline: Pipeline) -> Callable[[], bool]:
+        """Return whether a pipeline can make progress: it can be read, and can ask."""
+        topic = self.topics[pipeline.name].requests
+        return lambda: self._unreadable.readable(topic) and pipeline.available()
+
     def _open_registry(self) -> SchemaSource:
         if self.settings.registry_url:
             self._session = aiohttp.ClientSession()
@@ -244,9 +259,14 @@ class Worker:
         return self._schema_topic.registry()
 
     def _opener(self, table: str) -> Callable[[Path], Store]:
-        if table != LEDGER:
-            return lambda path: KeyStore(self._engine, path)
-        return lambda path: LedgerStore(
+        new = self._new_ledger if table == LEDGER else self._new_store
+        return lambda path: self._seams.store(path, new(path))
+
+    def _new_store(self, path: Path) -> Store:
+        return KeyStore(self._engine, path)
+
+    def _new_ledger(self, path: Path) -> Store:
+        return LedgerStore(
             self._engine,
             path,
             window_s=self.settings.ledger_window_s,
@@ -256,7 +276,7 @@ class Worker:
 
     def _new_transactor(self, partition: int) -> Transactor:
         s = self.settings
-        return Transactor(
+        return self._seams.transactor(
             s.bootstrap,
             f"{s.group}-{partition}",
             group=s.group,
@@ -273,6 +293,8 @@ class Worker:
         return EdgeApp(
             s.group,
             edge=self,
+            # So that a task that is just not full gets no more than as much again.
+            fetch_bytes=s.max_waiting_bytes,
             broker=[URL(f"kafka://{host}") for host in self.bootstrap.split(",")],
             store="rocksdb://",
             datadir=str(s.state_dir / f"{s.group}-faust"),
@@ -281,7 +303,9 @@ class Worker:
             topic_disable_leader=True,
             topic_partitions=s.partitions,
             table_standby_replicas=0,
-            consumer_auto_offset_reset="earliest",
+            # The tasks say where to read. Any other policy would skip in silence
+            # what retention took away while we ran.
+            consumer_auto_offset_reset="none",
             consumer_group_instance_id=s.instance or None,
             broker_session_timeout=s.session_timeout_s,
             broker_heartbeat_interval=s.session_timeout_s / HEARTBEATS,
@@ -347,6 +371,8 @@ class Worker:
             self.metrics.gauge("penstock_loop_lag_seconds", max(0.0, late_s))
             self.govern()
             self._check_partitions()
+            if (error := self._faust.group_error()) is not None:
+                self._on_fatal(error)
 
     def _check_partitions(self) -> None:
         wanted = self.settings.partitions

@@ -2,7 +2,7 @@
 
 One transaction at a time, every few tens of milliseconds. States:
 
-    IDLE ──settle──▶ GATHERING ──interval──▶ COMMITTING ──Committed──▶ IDLE
+    IDLE ──settle──▶ GATHERING ────pace────▶ COMMITTING ──Committed──▶ IDLE
                                                  │
                        NotCommitted or InDoubt   │   Fenced
                      ┌───────────────────────────┴──────────────▶ DEAD
@@ -24,7 +24,8 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.pending import Group, Overlay, Pending, finished_offsets
+from agents.pace import Pace
+from agents.pending import Group, Overlay, Pending, finished_offsets, size_of
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position, SourceTracker
 from agents.restore import changelog
@@ -43,13 +44,10 @@ from streams.settlement import Settlement
 
 log = structlog.get_logger(__name__)
 
-BUSY: Final = 24
-"""Settlements in one transaction from which on a task counts as busy: at the default
-interval some 800 a second, which only a backlog, or no LM at all, can feed."""
-
-STRETCH: Final = 4
-"""How much longer a busy task gathers. At the default interval that is about Kafka
-Streams' commit interval of 100 ms under exactly-once."""
+OFFSETS_EVERY_S: Final = 1.0
+"""How often a task commits its group offsets along. They are a copy of the position
+record, for tools that show lag; a copy in every transaction would cost two of its six
+requests, and three of its sixteen appends at the broker."""
 
 
 class Watcher(Protocol):
@@ -84,6 +82,7 @@ class Committer:
         interval_s: float,
         still_mine: Callable[[], bool],
         catch_up: Callable[[], Awaitable[None]],
+        offsets_every_s: float = OFFSETS_EVERY_S,
     ) -> None:
         self.partition = partition
         self._group = group
@@ -94,15 +93,22 @@ class Committer:
         self._overlay = overlay
         self._clock = clock
         self._watcher = watcher
-        self._interval_s = interval_s
+        self._pace = Pace(interval_s)
         self._still_mine = still_mine
         self._catch_up = catch_up
+        self._offsets_every_s = offsets_every_s
         self._pending: list[Pending] = []
         self._in_flight = 0
-        self._last_batch = 0
+        self._pending_bytes = 0
+        self._in_flight_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._abandoned = False
+        self._owed: dict[str, int] = {}
+        """Group offsets that are not in yet, by topic."""
+        self._sending: dict[str, int] = {}
+        """Those that ride in the transaction on its way."""
+        self._offsets_due = True
         self._token = ""
         self._number = 0
         self.last_progress_s = clock.monotonic_s()
@@ -112,12 +118,18 @@ class Committer:
         """Settlements that wait for their transaction."""
         return len(self._pending) + self._in_flight
 
+    @property
+    def backlog_bytes(self) -> int:
+        """What they publish and write."""
+        return self._pending_bytes + self._in_flight_bytes
+
     def settle(self, pending: Pending) -> None:
         """Take a settlement; it is true once its transaction is in."""
         if not self.backlog:
             self.last_progress_s = self._clock.monotonic_s()
         self._overlay.add(pending.settlement.writes)
         self._pending.append(pending)
+        self._pending_bytes += size_of(pending.settlement)
         self._wake.set()
 
     async def claim(self, token: str) -> None:
@@ -148,8 +160,8 @@ class Committer:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._closing and self._interval_s:
-                    await asyncio.sleep(self._wait_for_company_s())
+                if not self._closing:
+                    await asyncio.sleep(self._pace.wait_s(self._clock.monotonic_s()))
                 await self.flush()
                 # What was settled during a transaction is not left behind.
                 if self._closing and not self._pending:
@@ -157,24 +169,24 @@ class Committer:
         finally:
             self._watcher.held(self.partition, held=False)
 
-    def _wait_for_company_s(self) -> float:
-        # Each transaction costs broker and worker the same, however little is in it.
-        # With so much to settle, what waits longest has waited in its lane.
-        busy = self._last_batch >= BUSY
-        return self._interval_s * (STRETCH if busy else 1)
-
     async def flush(self) -> None:
         """Commit everything that is pending now."""
         batch, self._pending = self._pending, []
-        self._in_flight = self._last_batch = len(batch)
-        if batch:
+        self._in_flight_bytes, self._pending_bytes = self._pending_bytes, 0
+        self._in_flight = len(batch)
+        if batch or (self._owed and self._offsets_now()):
             await self._commit(batch)
-        self._in_flight = 0
+        self._in_flight = self._in_flight_bytes = 0
+
+    def _offsets_now(self) -> bool:
+        """Say whether the next transaction takes group offsets along."""
+        return (self._offsets_due or self._closing) and not self._abandoned
 
     def close(self, *, abandon: bool = False) -> None:
         """Let :meth:`work` end, after what is pending; with *abandon*, without it."""
         if abandon:
             self._pending.clear()
+            self._pending_bytes = 0
             self._abandoned = True
         self._closing = True
         self._wake.set()
@@ -235,10 +247,6 @@ class Committer:
     async def _hold(self, backoff: "Backoff") -> None:
         """Wait before the next try, visibly, unless nobody wants one any more."""
         self._watcher.held(self.partition, held=True)
-        await self._wait(backoff)
-
-    async def _wait(self, backoff: "Backoff") -> None:
-        """Wait before the next try, unless nobody wants one any more."""
         if not self._abandoned:
             await asyncio.sleep(backoff.next_s())
         if self._abandoned:
@@ -263,12 +271,20 @@ class Committer:
         )
 
     async def _attempt(self, group: Group) -> Outcome:
-        # Group offsets only for topics that advance; the record has them all.
+        # Group offsets only for topics that advanced; the record has them all.
+        self._sending = {}
+        if self._offsets_now():
+            self._sending = self._owed_with(group)
         offsets = {
-            TopicPartition(topic, self.partition): group.position.sources[topic].next
-            for topic in group.finished
+            TopicPartition(topic, self.partition): following
+            for topic, following in self._sending.items()
         }
         return await self._transactor.commit(self._records(group), offsets)
+
+    def _owed_with(self, group: Group) -> dict[str, int]:
+        """Return the group offsets that are owed once *group* is in."""
+        sources = group.position.sources
+        return {t: sources[t].next for t in (*self._owed, *group.finished)}
 
     def _records(self, group: Group) -> list[Outgoing]:
         records = [
@@ -314,15 +330,27 @@ class Committer:
         )
 
     def _finish(self, group: Group) -> None:
+        self._owed = {} if self._sending else self._owed_with(group)
+        if self._sending and self._offsets_every_s:
+            self._offsets_due = False
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._offsets_every_s, self._remind)
         for topic, offsets in group.finished.items():
             self._trackers[topic].finish(offsets)
         for settlement in group.settlements:
             self._overlay.discard(settlement.writes)
 
+    def _remind(self) -> None:
+        """Let group offsets be committed again, even if nothing else happens."""
+        self._offsets_due = True
+        if self._owed:
+            self._wake.set()
+
     def _report(self, group: Group, began_s: float) -> None:
         self.last_progress_s = self._clock.monotonic_s()
         records = sum(len(settlement.records) for settlement in group.settlements)
         seconds = self.last_progress_s - began_s
+        self._pace.committed(took_s=seconds, at_s=self.last_progress_s)
         self._watcher.committed(len(group.settlements), records, seconds)
         self._watcher.held(self.partition, held=False)
 
@@ -366,7 +394,7 @@ class Committer:
                 log.warning(
                     "commit.broker_away", partition=self.partition, error=repr(error)
                 )
-                await self._wait(backoff)
+                await self._hold(backoff)
         stored = self._stores[TASKS].get(POSITION_KEY)
         if stored is None:
             raise ReplacedError

@@ -1,10 +1,12 @@
 """An execution: one run's way through the edge, from its state to its settlement."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.dead_letters import dead_letter
 from agents.ledger import LedgerEntry, ledger_key
@@ -51,8 +53,7 @@ class Parts:
         return dead_letter(topic, record, code=code, reason=reason, group=self.group)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Arrived(Struct, frozen=True, kw_only=True):
     """A decoded request with everything that is known of its record."""
 
     record: Record

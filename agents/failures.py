@@ -9,6 +9,7 @@ EdgeError                       .exit_code
 │       ├── BrokerSlowError     it did not get ready in time
 │       └── PortTakenError      .port: somebody else listens there
 ├── BrokerUnreachableError      .bootstrap                          exit 3
+├── BrokerRefusesError          we may not do what we must          exit 2
 ├── NoBrokerError               none configured, none running       exit 3
 ├── BrokerTooOldError                                               exit 2
 ├── StateFolderError            the state folder cannot be written  exit 2
@@ -124,6 +125,18 @@ class BrokerUnreachableError(EdgeError):
             f"check PENSTOCK_BOOTSTRAP, or run `penstock dev broker start`"
         )
         self.bootstrap = bootstrap
+
+
+class BrokerRefusesError(EdgeError):
+    """The broker answers, and does not let us do what a worker must."""
+
+    code = "broker.refuses"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, bootstrap: str, reason: str) -> None:
+        super().__init__(
+            f"the broker at {bootstrap} does not let us: {reason}; check its ACLs"
+        )
 
 
 class NoBrokerError(EdgeError):

@@ -7,10 +7,12 @@ thread. What it would do to offsets, state and shutdown is replaced here:
 ``EdgeConsumer.ack``        forgets the message: "handed to a lane", no more
 ``commit``, ``force_commit``  never: offsets ride in the tasks' transactions
 ``_drain_messages``         hands fetched records on in bundles, without asyncio tasks
+``_getmany``                a partition that cannot be read ends no fetch loop
 ``EdgeSchema``              leaves a bundle as it is: decoding is serde.py's
 ``perform_seek``            goes where the tasks say, not to committed offsets
 ``EdgeThread``              reads committed records only, and those with garbled
-                            header names; can ask for a rejoin
+                            header names; hands on so many bytes at once; can ask for
+                            a rejoin
 ``EdgeRecovery``            restores through our tasks, not record by record
 ``EdgeTable``, ``EdgeStore``  a window onto the tasks' stores; agents cannot write
 ``EdgeApp``                 drains before Faust stops its tables; a rebalance drains
@@ -28,6 +30,12 @@ from typing import Any, Final, Protocol, cast
 import faust
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import (
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from faust.exceptions import ConsumerNotStarted
 from faust.stores.base import SerializedStore
 from faust.tables.manager import TableManager
@@ -36,13 +44,17 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from agents.fetched_records import read_leniently
+from agents.fetch_bounds import bound
+from agents.fetched_records import forget_errors, read_leniently
 
 log = structlog.get_logger(__name__)
 
 BUNDLE: Final = 32
 """Records that go through Faust's streams as one event. Faust costs 80 µs for each
 event, and a bundle is taken in one go, so it also bounds how long the loop waits."""
+
+FETCH_BYTES: Final = 1 << 20
+"""What one partition hands on at once, unless the app says otherwise."""
 
 POLL_S: Final = 1.0
 """How long a fetch waits for records; aiokafka wakes it up for the first."""
@@ -53,6 +65,18 @@ that were not, and one that was resumed has to wait for it."""
 
 TURNS: Final = 3
 """Turns of the loop in which an agent is sure to take what its queue got."""
+
+LINGER_S: Final = 0.005
+"""Wait before the next fetch where the last one brought less than a bundle, as a
+producer lingers before it sends: at 300 requests a second, a fetch each costs more
+than the requests do."""
+
+UNREADABLE: Final = (
+    TopicAuthorizationFailedError,
+    OffsetOutOfRangeError,
+    NoOffsetForPartitionError,  # assigned, and not sought yet
+)
+"""Errors of a fetch that are about a partition, and not about the consumer."""
 
 
 class Edge(Protocol):
@@ -76,6 +100,10 @@ class Edge(Protocol):
 
     def govern(self) -> None:
         """Pause and resume source partitions, as backpressure has it now."""
+        ...
+
+    async def unreadable(self, error: KafkaError) -> None:
+        """Decide what follows from one of :data:`UNREADABLE`; nothing was fetched."""
         ...
 
     async def drain(self) -> None:
@@ -110,7 +138,9 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         await super().on_start()
         # Faust subscribes later, so nothing has been fetched yet.
-        read_leniently(self._ensure_consumer()._fetcher)  # noqa: SLF001
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        read_leniently(fetcher)
+        bound(fetcher, cast("EdgeApp", self.app).fetch_bytes)
 
     @property
     def era(self) -> tuple[int, int]:
@@ -122,8 +152,12 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         await super()._seek_wait(consumer, partitions)
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            records = await super()._fetch_records(*args, **kwargs)
+        except UNREADABLE:
+            forget_errors(self._ensure_consumer()._fetcher)  # noqa: SLF001
+            raise
         # Taken in the same turn of this thread's loop in which positions move on.
-        records = await super()._fetch_records(*args, **kwargs)
         return records, self.era
 
     def rejoin(self) -> None:
@@ -173,7 +207,11 @@ class EdgeConsumer(driver.Consumer):
         """As above."""
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
-        fetched: Any = await super()._getmany(active_partitions, timeout)
+        try:
+            fetched: Any = await super()._getmany(active_partitions, timeout)
+        except UNREADABLE as error:
+            await self.app.edge.unreadable(error)
+            return {}
         records, self._era = fetched
         return records
 
@@ -205,6 +243,9 @@ class EdgeConsumer(driver.Consumer):
             # Let the agents take what was handed on, so that it counts as waiting.
             for _ in range(TURNS):
                 await asyncio.sleep(0)
+            if records and sum(map(len, records.values())) < BUNDLE:
+                # A fetch costs both sides the same, however little is in it.
+                await asyncio.sleep(LINGER_S)
 
     def _paused_sources(self) -> bool:
         sources = self.app.edge.source_topics()
@@ -424,8 +465,12 @@ class EdgeApp(faust.App):
 
     edge: Edge
 
-    def __init__(self, name: str, *, edge: Edge, **options: Any) -> None:
+    def __init__(
+        self, name: str, *, edge: Edge, fetch_bytes: int = FETCH_BYTES, **options: Any
+    ) -> None:
+        """Make the app; a partition hands on *fetch_bytes* at once, and a record."""
         self.edge = edge
+        self.fetch_bytes = fetch_bytes
         super().__init__(name, TableManager=EdgeTables, Table=EdgeTable, **options)
 
     def _new_transport(self) -> EdgeTransport:
@@ -468,6 +513,18 @@ class EdgeApp(faust.App):
         return {
             topic: len(partitions) for topic, partitions in known.items() if partitions
         }
+
+    def group_error(self) -> BaseException | None:
+        """Return why the group does not have us, once aiokafka has given up.
+
+        It waits for somebody to fetch, to tell them; before an assignment nobody does.
+        """
+        if self._consumer is None:
+            return None
+        consumer = cast("EdgeConsumer", self._consumer)._thread._consumer  # noqa: SLF001
+        coordinator = getattr(consumer, "_coordinator", None)
+        error: BaseException | None = getattr(coordinator, "_pending_exception", None)
+        return error
 
     def consumer_alive(self) -> bool:
         """Say whether the consumer's thread still runs."""

@@ -23,21 +23,44 @@ from aiokafka.record.util import decode_varint_py
 BATCH_HEAD: Final = Struct(">qi")
 """Base offset, and the length of what follows; the same in all message formats."""
 
+UNPACKING: Final = ("_proc_fetch_request", "fetched_records")
+"""The methods of a fetcher that know what a response is unpacked to."""
+
 
 def read_leniently(fetcher: Any) -> None:
     """Make *fetcher*, of one started aiokafka consumer, survive any header name.
 
-    It looks up the two classes that unpack a response as globals of its module. So
-    this one instance gets the same code with other globals, and no other consumer of
-    the process changes. Doing it again changes nothing.
+    Doing it again changes nothing.
     """
-    code = type(fetcher)._proc_fetch_request.__code__  # noqa: SLF001 - pinned
-    names = vars(aiokafka_fetcher) | {
-        "MemoryRecords": KeptRecords,
-        "PartitionRecords": LenientRecords,
-    }
-    process = FunctionType(code, names)
-    fetcher._proc_fetch_request = MethodType(process, fetcher)  # noqa: SLF001
+    substitute(fetcher, MemoryRecords=KeptRecords, PartitionRecords=LenientRecords)
+
+
+def substitute(fetcher: Any, **classes: type) -> None:
+    """Make *fetcher* use *classes* for those of the same names in its module.
+
+    It looks them up as globals of its module. So this one instance gets the same code
+    with other globals, and no other consumer of the process changes.
+    """
+    for name in UNPACKING:
+        method = getattr(fetcher, name).__func__
+        same = FunctionType(
+            method.__code__,
+            method.__globals__ | classes,
+            argdefs=method.__defaults__,
+        )
+        setattr(fetcher, name, MethodType(same, fetcher))
+
+
+def forget_errors(fetcher: Any) -> None:
+    """Let *fetcher* ask again for all that it could not fetch.
+
+    It keeps an error for each partition until somebody reads that one. What is paused
+    meanwhile would hear of it long after it was mended.
+    """
+    kept = fetcher._records  # noqa: SLF001 - pinned
+    for tp, found in list(kept.items()):
+        if isinstance(found, aiokafka_fetcher.FetchError):
+            del kept[tp]
 
 
 class KeptRecords:

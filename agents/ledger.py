@@ -7,14 +7,15 @@ oldest; bloom filters make an hour that does not know a key nearly free.
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import rocksdict
+from msgspec import Struct
 
 from agents.failures import EdgeError
 from agents.tables import (
+    META,
     Change,
     Engine,
     StoreMark,
@@ -25,14 +26,12 @@ from agents.tables import (
 )
 
 HOUR_MS: Final = 3_600_000
-_META: Final = "meta"
 _SEGMENT: Final = "hour-"
 _ENTRY: Final = struct.Struct(">BQiQ")
 _FORMAT: Final = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
+class LedgerEntry(Struct, frozen=True, kw_only=True):
     """Where and when a request id was answered."""
 
     at_ms: int
@@ -84,9 +83,9 @@ class LedgerStore:
         self._window_ms = round(window_s * 1_000)
         self._max_entries = max_entries
         self._on_shortened = on_shortened
-        self._db, families = open_files(engine, path, {_META})
-        self._meta = families.pop(_META)
-        self._meta_handle = self._db.get_column_family_handle(_META)
+        self._db, families = open_files(engine, path, {META})
+        self._meta = families.pop(META)
+        self._meta_handle = self._db.get_column_family_handle(META)
         self._segments = {
             int(name.removeprefix(_SEGMENT)): family
             for name, family in families.items()

@@ -1,14 +1,14 @@
 """What waits for its transaction: settlements, and what they will change."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agents.position import Position
 from streams.settlement import Settlement, Write
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class Pending(Struct, frozen=True, kw_only=True):
     """A settlement on its way, and what to settle instead if it is refused."""
 
     settlement: Settlement
@@ -21,8 +21,7 @@ def nothing_smaller(_reason: str) -> None:
     """Say that a refused settlement has nothing to stand for it."""
 
 
-@dataclass(slots=True)
-class Overlay:
+class Overlay(Struct):
     """Writes that are settled and not yet committed; reads see them first."""
 
     writes: dict[tuple[str, bytes], Write] = field(default_factory=dict)
@@ -39,8 +38,7 @@ class Overlay:
                 del self.writes[write.table, write.key]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """What one transaction makes true, fixed before its first try."""
 
     settlements: tuple[Settlement, ...]
@@ -61,3 +59,9 @@ def finished_offsets(
         if source is not None:
             by_topic.setdefault(source.topic, set()).add(source.offset)
     return {topic: frozenset(offsets) for topic, offsets in by_topic.items()}
+
+
+def size_of(settlement: Settlement) -> int:
+    """Return the bytes of what *settlement* publishes and writes."""
+    published = sum(len(record.value or b"") for record in settlement.records)
+    return published + sum(len(write.value or b"") for write in settlement.writes)

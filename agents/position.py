@@ -8,10 +8,10 @@ a redelivered record that it covers is skipped, and nothing is paid twice.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
+from msgspec import Struct, field
 
 from streams.errors import StateError, StateNewerError
 
@@ -29,8 +29,7 @@ Range = tuple[int, int]
 """First and last finished offset, both included."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcePosition:
+class SourcePosition(Struct, frozen=True, kw_only=True):
     """What is finished of one source topic's partition."""
 
     next: int
@@ -43,8 +42,7 @@ class SourcePosition:
         return offset < self.next or any(a <= offset <= b for a, b in self.ranges)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct, frozen=True, kw_only=True):
     """The position record of one task."""
 
     token: str

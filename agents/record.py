@@ -1,8 +1,9 @@
 """A record as it came in: bytes and coordinates, nothing decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from schemas.records import Source
 
@@ -16,8 +17,7 @@ ECHOED_BYTES: Final = 1_024
 """Longer ones are not carried on: they could make a result too large to publish."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """One record of a request topic."""
 
     topic: str

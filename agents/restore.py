@@ -12,12 +12,13 @@ compaction may have removed the tombstones it missed, or RocksDB refuses its fil
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec.structs import replace
 
 from agents.failures import EdgeError
 from agents.tables import (

@@ -8,11 +8,11 @@ position behind it, so a restart reads the tail only.
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import rocksdict
+from msgspec import Struct
 
 from agents.failures import EdgeError
 
@@ -31,7 +31,8 @@ No table key begins with a zero byte."""
 FORMAT: Final = 1
 """Of the store's own layout. A store in a newer one stops the worker."""
 
-_META: Final = "meta"
+META: Final = "meta"
+"""Column family of a store's mark; no table has it."""
 _WRITE_BUFFER_BYTES: Final = 8 << 20
 """Per memtable; what all memtables together may take is a setting."""
 _OPEN_FILES: Final = 64
@@ -70,8 +71,7 @@ class DiskFullError(EdgeError):
         super().__init__(f"{path}: {reason}; free disk space, then start again")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreMark:
+class StoreMark(Struct, frozen=True, kw_only=True):
     """What a store knows about itself."""
 
     next: int = 0
@@ -150,9 +150,9 @@ class KeyStore:
             NewerStoreError: a newer penstock wrote them.
         """
         self._path = path
-        self._db, families = open_files(engine, path, {_META})
-        self._meta = families.pop(_META)
-        self._meta_handle = self._db.get_column_family_handle(_META)
+        self._db, families = open_files(engine, path, {META})
+        self._meta = families.pop(META)
+        self._meta_handle = self._db.get_column_family_handle(META)
         try:
             self._mark = read_mark(self._meta, path)
         except EdgeError:

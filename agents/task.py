@@ -18,11 +18,11 @@ their LM calls go on, and records that come again are skipped by their trackers.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
 import structlog
+from msgspec import Struct
 
 from agents.committer import Committer, ReplacedError
 from agents.lanes import Lane, Lanes, Slots, Work
@@ -65,8 +65,7 @@ class View(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(Struct, frozen=True, kw_only=True):
     """A record that gets a run, when its lane's turn comes."""
 
     key: str

@@ -88,13 +88,17 @@ class Tasks:
         }
 
     def full(self) -> set[int]:
-        """Return the partitions whose tasks have enough waiting for now."""
+        """Return the partitions whose tasks have enough waiting for now.
+
+        For a slot, or for a transaction: a broker that is slow, or refuses, would else
+        fill the memory with answers that nobody can have.
+        """
         s = self._settings
         return {
             partition
             for partition, task in self.by_partition.items()
-            if task.waiting >= s.max_waiting
-            or task.waiting_bytes >= s.max_waiting_bytes
+            if task.waiting + task.committer.backlog >= s.max_waiting
+            or task.waiting_bytes + task.committer.backlog_bytes >= s.max_waiting_bytes
             or task.span >= MAX_SPAN
         }
 

@@ -19,12 +19,13 @@ transaction (KIP-890; Jepsen on Bufstream 0.1.0); a new producer has a new epoch
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     CorruptRecordException,
+    GroupAuthorizationFailedError,
     IllegalOperation,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
@@ -35,8 +36,11 @@ from aiokafka.errors import (
     PolicyViolationError,
     ProducerFenced,
     RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
 )
 from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
 
 FENCED: Final = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping)
 
@@ -50,13 +54,20 @@ RECORDS_FAULT: Final = (
 """What the broker says of a record that it will never take. Everything else, such as
 a missing topic or a lost permission, is not the record's fault: it waits."""
 
+REFUSALS: Final = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    ClusterAuthorizationFailedError,
+)
+"""What a broker says to somebody who lost a permission. It is nobody's fault here."""
+
 BATCH_BYTES: Final = 256 * 1024
 """Target size of a record batch. `max.message.bytes` limits whole batches, so it is
 kept far below; a larger single record travels in a batch of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True, kw_only=True):
     """One record of a transaction, with its destination settled."""
 
     topic: str
@@ -67,16 +78,14 @@ class Outgoing:
     timestamp_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
+class Committed(Struct, frozen=True, kw_only=True):
     """The transaction is in."""
 
     next_offsets: Mapping[TopicPartition, int]
     """The offset behind the last record, by topic partition."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotCommitted:
+class NotCommitted(Struct, frozen=True, kw_only=True):
     """The transaction is surely not in."""
 
     error: BaseException
@@ -89,15 +98,13 @@ class NotCommitted:
         return isinstance(self.error, RECORDS_FAULT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InDoubt:
+class InDoubt(Struct, frozen=True, kw_only=True):
     """EndTxn was sent, and its outcome is unknown."""
 
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fenced:
+class Fenced(Struct, frozen=True, kw_only=True):
     """The producer was replaced, or its transaction outlived its timeout."""
 
     error: BaseException
@@ -161,10 +168,29 @@ class Transactor:
         try:
             next_offsets = await self._fill(records, offsets)
         except _RefusedError as refusal:
-            return _failed(refusal.error, refusal.topic)
+            return _failed(self._reason(refusal.error), refusal.topic)
         except (KafkaError, TimeoutError, AssertionError) as error:
-            return _failed(error, None)
+            return _failed(self._reason(error), None)
         return await self._end(next_offsets)
+
+    def _reason(self, error: BaseException) -> BaseException:
+        """Return what ended the transaction, where *error* only follows from it.
+
+        A topic, group or transactional id that we lost the right to write is said
+        once, to nobody who waits for a record; all that comes behind it only hears
+        that there is no transaction.
+        """
+        end = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
+        if end is None or not end.done() or end.cancelled():
+            return error
+        told: BaseException = end.exception() or error
+        fenced = isinstance(error, FENCED)
+        if fenced:
+            return error
+        # What it did not expect it wraps, and a lost permission is not in its list.
+        if isinstance(told.__cause__, REFUSALS):
+            told = told.__cause__
+        return told
 
     async def close(self) -> None:
         """Stop the producer, within bounds; an open transaction is left to abort."""
@@ -200,6 +226,8 @@ class Transactor:
             )
         except (KafkaError, ValueError, IllegalOperation) as error:
             raise _RefusedError(error, tp.topic) from error
+        # Nobody may come to ask: the first failure ends the attempt.
+        future.add_done_callback(_seen)
         return future
 
     async def _end(self, next_offsets: dict[TopicPartition, int]) -> Outcome:
@@ -223,6 +251,12 @@ class _RefusedError(Exception):
         super().__init__(topic)
         self.error = error
         self.topic = topic
+
+
+def _seen(future: "asyncio.Future[Any]") -> None:
+    """Keep asyncio from logging a failure that is dealt with elsewhere."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _failed(error: BaseException, topic: str | None) -> Outcome:

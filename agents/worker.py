@@ -27,9 +27,11 @@ from aiokafka.errors import KafkaError
 from agents.app import Worker, shape_of
 from agents.checks import check
 from agents.exit_codes import ExitCode
-from agents.failures import BrokerUnreachableError, EdgeError
+from agents.failures import BrokerRefusesError, BrokerUnreachableError, EdgeError
 from agents.logs import configure
 from agents.metrics import Metrics
+from agents.seams import Seams
+from agents.transactions import REFUSALS
 from schemas.errors import SchemaError
 from streams.catalog import toolbox
 from streams.clock import Clock, SystemClock
@@ -81,7 +83,8 @@ def main(settings: Settings, env: Mapping[str, str]) -> ExitCode:
     pipelines = compile_folder(
         settings.pipelines_dir, toolbox(settings, env, metrics, clock)
     )
-    code = asyncio.run(_Process(settings, pipelines, metrics, clock).run())
+    process = _Process(settings, pipelines, metrics, clock, seams=_seams(env))
+    code = asyncio.run(process.run())
     log.info("worker.ended", exit_code=int(code))
     return code
 
@@ -95,8 +98,11 @@ class _Process:
         pipelines: Mapping[str, Pipeline],
         metrics: Metrics,
         clock: Clock,
+        *,
+        seams: Seams,
     ) -> None:
         self._settings = settings
+        self._seams = seams
         self._pipelines = pipelines
         self._stop = asyncio.Event()
         self._error: BaseException | None = None
@@ -125,6 +131,7 @@ class _Process:
             clock=self._clock,
             metrics=self._metrics,
             on_fatal=self._fatal,
+            seams=self._seams,
         )
         port = await worker.start_http()
         log.info("worker.starting", http_port=port, bootstrap=self._settings.bootstrap)
@@ -169,7 +176,9 @@ class _Process:
         error = self._error
         if error is None:
             return ExitCode.DONE
-        if isinstance(error, KafkaError):
+        if isinstance(error, REFUSALS):
+            error = BrokerRefusesError(self._settings.bootstrap, str(error))
+        elif isinstance(error, KafkaError):
             error = BrokerUnreachableError(self._settings.bootstrap)
         print(f"penstock worker: {error}", file=sys.stderr)  # noqa: T201 - the one line
         if isinstance(error, ConfigError | SchemaError):
@@ -201,6 +210,15 @@ class _Process:
 
         beat()
         _later(5.0, look)
+
+
+def _seams(env: Mapping[str, str]) -> Seams:
+    if not env.get("PENSTOCK_FAILPOINTS"):
+        return Seams()
+    # Only here: a worker that serves people has no failpoints in it.
+    from agents.failpoints import armed  # noqa: PLC0415
+
+    return armed(env)
 
 
 def _tame_collector() -> None:

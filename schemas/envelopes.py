@@ -1,10 +1,11 @@
 """Envelopes: between records as Avro has them (dicts) and the values of the house."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
+
+from msgspec.structs import fields
 
 from schemas.errors import EnvelopeError
 from schemas.records import (
@@ -246,6 +247,6 @@ def _made(kind: type[Made], value: Value) -> Made:
         found = value.get(spec.name)
         if found is not None:
             given[spec.name] = found
-        elif spec.default is MISSING and spec.default_factory is MISSING:
+        elif spec.required:
             raise EnvelopeError(field=spec.name, reason="missing")
     return kind(**given)

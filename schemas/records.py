@@ -1,8 +1,9 @@
 """The records that penstock shares with everybody else, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from msgspec import Struct, field
 
 Status = Literal["OK", "PARTIAL", "ERROR", "REJECTED", "EXPIRED", "CANCELLED"]
 Mode = Literal["NORMAL", "DRY_RUN", "DEBUG"]
@@ -11,8 +12,7 @@ STATUSES: Final = ("OK", "PARTIAL", "ERROR", "REJECTED", "EXPIRED", "CANCELLED")
 MODES: Final = ("NORMAL", "DRY_RUN", "DEBUG")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """Where a record came from: the origin's coordinates, even after a re-route."""
 
     topic: str
@@ -20,8 +20,7 @@ class Source:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One decoded record of a request topic, before its inputs are validated."""
 
     request_id: str
@@ -43,8 +42,7 @@ class Request:
         return self.session_id or self.request_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorInfo:
+class ErrorInfo(Struct, frozen=True, kw_only=True):
     """Why a request has no (complete) answer."""
 
     code: str
@@ -57,8 +55,7 @@ class ErrorInfo:
     cause: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """What the LM calls of a stage or a request cost."""
 
     calls: int = 0
@@ -82,8 +79,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
+class Timings(Struct, frozen=True, kw_only=True):
     """Where the time of a request went, in milliseconds."""
 
     queued_ms: int = 0
@@ -92,8 +88,7 @@ class Timings:
     stages: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageResult:
+class StageResult(Struct, frozen=True, kw_only=True):
     """What one stage left behind."""
 
     request_id: str
@@ -117,8 +112,7 @@ class StageResult:
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Struct, frozen=True, kw_only=True):
     """The terminal: the only one of its request."""
 
     request_id: str

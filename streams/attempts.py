@@ -4,9 +4,10 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
+
+from msgspec import Struct, field
 
 from schemas.records import Usage
 from streams.calls import NO_USAGE, StageCalls
@@ -25,8 +26,7 @@ from streams.signatures.validate import sentence
 from streams.stage import Fields, RunContext, StageOutcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageEnd:
+class StageEnd(Struct, frozen=True, kw_only=True):
     """How a stage ended: with outputs, or with the error of its last attempt."""
 
     attempts: int

@@ -138,7 +138,7 @@ class Settings:
 
 RESERVED: Final = (
     PREFIX + "LM_",  # keys of LMs: PENSTOCK_LM_<NAME>_API_KEY
-    PREFIX + "FAIL_",  # failpoints of the fault tests
+    PREFIX + "FAILPOINTS",  # agents/failpoints.py, and its seed
     PREFIX + "TEST_",
     PREFIX + "CACHE_",  # where the dev broker keeps jars and data
 )

@@ -6,10 +6,10 @@ back as a :class:`Journal`. Nothing here knows Kafka or RocksDB.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct, field
 
 from schemas.records import Usage
 from streams.errors import StateError, StateNewerError
@@ -20,8 +20,7 @@ FORMAT: Final = b"\x01"
 WHAT: Final = "journal entry"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHeader:
+class RunHeader(Struct, frozen=True, kw_only=True):
     """What a run began with; a resumed run keeps it."""
 
     pipeline_version: int
@@ -32,8 +31,7 @@ class RunHeader:
     """Counts the workers that took the run up, from 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEntry:
+class CallEntry(Struct, frozen=True, kw_only=True):
     """One finished LM call of a stage that is not finished."""
 
     stage: str
@@ -45,8 +43,7 @@ class CallEntry:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageEntry:
+class StageEntry(Struct, frozen=True, kw_only=True):
     """One finished stage of an unfinished run."""
 
     stage: str
@@ -66,8 +63,7 @@ class StageEntry:
 Entry = RunHeader | CallEntry | StageEntry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
+class Journal(Struct, frozen=True, kw_only=True):
     """All entries of one run; empty for a run that begins."""
 
     header: RunHeader | None = None

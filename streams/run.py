@@ -13,7 +13,8 @@ that saves paying for it twice; what the last one left rides in the end.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from schemas.records import Request, Result, Source, StageResult, Timings, Usage
 from streams.admission import admit
@@ -36,8 +37,7 @@ from streams.settlement import Progress, RunEnd
 from streams.stage import Fields, RunContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStart:
+class RunStart(Struct, frozen=True, kw_only=True):
     """All that a run is given besides its request."""
 
     source: Source

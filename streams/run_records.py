@@ -1,6 +1,6 @@
 """The records that a run leaves: one per stage, and the terminal."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from schemas.records import (
     ErrorInfo,
@@ -18,8 +18,7 @@ from streams.plan import Pipeline, PlannedStage
 from streams.stage import Fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecords:
+class RunRecords(Struct, frozen=True, kw_only=True):
     """Makes the records of one request; what they share is stated once."""
 
     pipeline: Pipeline

@@ -1,10 +1,11 @@
 """The memory of one session id, as a value: every turn makes a new one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.errors import StateError, StateNewerError
 
@@ -12,8 +13,7 @@ FORMAT: Final = b"\x01"
 """First byte of a stored session. A worker refuses formats newer than its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(Struct, frozen=True, kw_only=True):
     """One answered request of a session."""
 
     pipeline: str
@@ -23,8 +23,7 @@ class Turn:
     """Inputs and outputs of the request, JSON values; what a History shows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True):
     """What one session id remembers between requests."""
 
     session_id: str

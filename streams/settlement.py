@@ -1,7 +1,8 @@
 """Settlements: all that follows from one record, as a value, and nothing done yet."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from schemas.records import Result, Source, StageResult
 from streams.journal import Entry
@@ -11,8 +12,7 @@ Role = Literal["requests", "stages", "results", "dlq"]
 """What a topic is for: ``<prefix>.<pipeline>.<role>``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
+class RunEnd(Struct, frozen=True, kw_only=True):
     """How a run ended: its terminal, its last stage, the session as it stands now."""
 
     result: Result
@@ -24,16 +24,14 @@ class RunEnd:
     """Set with ``stage.bug``: the edge adds a diagnostic dead letter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """Something finished in the middle of a run: it settles without an offset."""
 
     entries: tuple[Entry, ...]
     stage: StageResult | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publish:
+class Publish(Struct, frozen=True, kw_only=True):
     """One record to publish, encoded."""
 
     topic: str
@@ -45,8 +43,7 @@ class Publish:
     timestamp_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
+class Write(Struct, frozen=True, kw_only=True):
     """One table write; a value of None is a tombstone."""
 
     table: str
@@ -54,8 +51,7 @@ class Write:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True):
     """Records, table writes, and the source record that they answer for."""
 
     records: tuple[Publish, ...] = ()

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from schemas.records import Usage
 from streams.clock import Clock
 from streams.session import Turn
@@ -13,8 +15,7 @@ Fields = Mapping[str, Any]
 """Values by field name: JSON-like (None, bool, int, float, str, list, dict)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What an LM said to one call."""
 
     text: str
@@ -85,8 +86,7 @@ class Calls(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext:
+class RunContext(Struct, frozen=True, kw_only=True):
     """What a stage may ask for."""
 
     request_id: str
@@ -97,12 +97,11 @@ class RunContext:
     """The session's answered requests that this pipeline made, oldest first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageOutcome:
+class StageOutcome(Struct, frozen=True, kw_only=True):
     """What a stage leaves: its output fields and what they cost."""
 
     outputs: Fields
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
 
 
 class Stage(Protocol):

@@ -4,10 +4,10 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
 
 from agents.client.letters import Letter
 from agents.client.pipeline_topics import PipelineTopics, find_topics

@@ -63,6 +63,7 @@ class Bench:
     )
     mine: bool = True
     clock: ManualClock = field(default_factory=ManualClock)
+    offsets_every_s: float = 0
 
     def __post_init__(self) -> None:
         self.transactor = FakeTransactor(self.kafka)
@@ -82,6 +83,7 @@ class Bench:
             interval_s=0,
             still_mine=lambda: self.mine,
             catch_up=self.catch_up,
+            offsets_every_s=self.offsets_every_s,
         )
 
     async def catch_up(self) -> None:
@@ -258,6 +260,71 @@ async def test_group_offsets_follow_topics_that_advance_only(bench):
     await bench.committer.flush()
     assert bench.kafka.group == {TopicPartition(IN, 0): 1}
     assert bench.position.sources[other] == SourcePosition(next=40)
+
+
+async def test_group_offsets_ride_along_now_and_then():
+    bench = await Bench(offsets_every_s=60).claim()
+    for offset in range(3):
+        bench.deliver(offset)
+        bench.settle(offset)
+        await bench.committer.flush()
+    assert bench.kafka.group == {TopicPartition(IN, 0): 1}
+    assert bench.position.sources[IN].next == 3
+
+
+async def test_group_offsets_that_are_owed_follow_when_nothing_else_happens():
+    bench = await Bench(offsets_every_s=0.01).claim()
+    working = asyncio.create_task(bench.committer.work())
+    for offset in range(3):
+        bench.deliver(offset)
+        bench.settle(offset)
+    await until(lambda: bench.kafka.group == {TopicPartition(IN, 0): 3})
+    bench.committer.close()
+    await working
+
+
+async def test_a_committer_that_closes_leaves_no_group_offset_behind():
+    bench = await Bench(offsets_every_s=60).claim()
+    for offset in range(3):
+        bench.deliver(offset)
+        bench.settle(offset)
+        await bench.committer.flush()
+    bench.committer.close()
+    await bench.committer.work()
+    assert bench.kafka.group == {TopicPartition(IN, 0): 3}
+
+
+async def test_an_abandoned_committer_leaves_group_offsets_alone():
+    bench = await Bench(offsets_every_s=60).claim()
+    for offset in range(3):
+        bench.deliver(offset)
+        bench.settle(offset)
+        await bench.committer.flush()
+    bench.committer.close(abandon=True)
+    await bench.committer.work()
+    assert bench.kafka.group == {TopicPartition(IN, 0): 1}
+
+
+async def test_offsets_of_a_doubtful_commit_that_is_in_are_not_owed():
+    bench = await Bench(offsets_every_s=60).claim()
+    bench.transactor.next.append(lost_reply)
+    bench.deliver(0)
+    bench.settle(0)
+    await bench.committer.flush()
+    count = len(bench.kafka.transactions)
+    bench.committer.close()
+    await bench.committer.work()
+    assert bench.kafka.group == {TopicPartition(IN, 0): 1}
+    assert len(bench.kafka.transactions) == count
+
+
+async def test_offsets_of_a_commit_that_is_not_in_are_sent_again():
+    bench = await Bench(offsets_every_s=60).claim()
+    bench.transactor.next.append(lost_request)
+    bench.deliver(0)
+    bench.settle(0)
+    await bench.committer.flush()
+    assert bench.kafka.group == {TopicPartition(IN, 0): 1}
 
 
 async def test_a_settlement_may_answer_no_record(bench):
@@ -632,9 +699,11 @@ async def test_the_backlog_counts_what_is_on_its_way(bench):
     flushing = asyncio.create_task(bench.committer.flush())
     await until(bench.transactor.under_way.is_set)
     assert bench.committer.backlog == 1
+    assert bench.committer.backlog_bytes > 0
     bench.transactor.gate.set()
     await flushing
     assert bench.committer.backlog == 0
+    assert bench.committer.backlog_bytes == 0
 
 
 async def test_what_was_committed_is_in_rocksdb_after_reopening(tmp_path):

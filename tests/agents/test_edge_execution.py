@@ -1,10 +1,11 @@
 """Agents of pipelines: from a record's bytes to the settlement that answers it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from agents.execution import Parts

@@ -508,6 +508,18 @@ async def test_a_full_task_is_not_full_for_ever(bench):
     await until(lambda: tasks.full() == set())
 
 
+@pytest.mark.parametrize("options", [{"max_waiting": 2}, {"max_waiting_bytes": 4}])
+async def test_answers_that_nobody_has_yet_keep_a_task_full(bench, options):
+    tasks = await tasks_of(bench, **options)
+    bench.transactor.gate = asyncio.Event()
+    bench.submit(record(0, "a"), record(1, "b"))
+    bench.handler.answer(0, 1)
+    await until(lambda: not bench.task.waiting)
+    assert tasks.full() == {0}
+    bench.transactor.gate.set()
+    await until(lambda: tasks.full() == set())
+
+
 async def test_a_task_that_stays_goes_on_where_it_was(bench):
     tasks = await tasks_of(bench)
     bench.submit(record(0), record(7))

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from streams.config import Settings
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_folder
 from streams.plan import Pipeline
-from tests.integration.processes import WorkerProcess
+from tests.integration.processes import WORKER, WorkerProcess
 from tests.integration.reading import Seen, Tail
 
 PARTITIONS: Final = 4
@@ -165,7 +165,9 @@ class Lab:
 
     # Workers.
 
-    def worker(self, name: str = "a", **settings: object) -> WorkerProcess:
+    def worker(
+        self, name: str = "a", entry: Sequence[str] = WORKER, **settings: object
+    ) -> WorkerProcess:
         """Start a worker; one that has the same *name* has the same state folder."""
         env = self._ours() | {"PENSTOCK_STATE_DIR": str(self.folder / f"state-{name}")}
         env |= {f"PENSTOCK_{k.upper()}": str(v) for k, v in settings.items()}
@@ -174,7 +176,8 @@ class Lab:
             for k, v in os.environ.items()  # noqa: TID251 - a child's environment
             if not k.startswith("PENSTOCK_")
         }
-        started = WorkerProcess(inherited | env, self.folder / f"worker-{name}.log")
+        log = self.folder / f"worker-{name}.log"
+        started = WorkerProcess(inherited | env, log, entry)
         self._workers.append(started)
         return started
 

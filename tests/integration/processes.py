@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,17 +17,21 @@ from tests.integration.eventually import eventually
 
 REPO: Final = Path(__file__).parents[2]
 READY_WITHIN_S: Final = 45.0
+WORKER: Final = ("agents", "worker")
+"""The module that is a worker, and what it is told."""
 SAMPLE: Final = re.compile(r"^(\w+)(\{.*\})? (\S+)$", re.MULTILINE)
 
 
 class WorkerProcess:
     """``penstock worker``, started."""
 
-    def __init__(self, env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, env: Mapping[str, str], log: Path, entry: Sequence[str] = WORKER
+    ) -> None:
         self.log = log
         with log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "agents", "worker"],
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+                [sys.executable, "-m", *entry],
                 env=dict(env),
                 cwd=REPO,
                 stdout=out,
@@ -98,6 +102,11 @@ class WorkerProcess:
             for found, at, value in SAMPLE.findall(text)
             if found == name and all(f'{k}="{v}"' in at for k, v in labels.items())
         )
+
+    def last_words(self) -> str:
+        """Return the line for its operator with which it ended."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [ln for ln in lines if ln.startswith("penstock worker: ")][-1]
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body; status 0 while nobody answers."""

@@ -1,4 +1,4 @@
-"""A proxy in front of a broker: it can cut, and lose or hold back what Kafka says.
+"""A proxy in front of a broker: a wire that can lose or hold back what Kafka says.
 
 It reads Kafka's framing (a length, then in requests api key, version and correlation
 id), so that a test can name the request whose fate it decides.
@@ -7,9 +7,10 @@ id), so that a test can name the request whose fate it decides.
 import asyncio
 import struct
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal
+
+from tests.integration.wire import OwnerOf, Wire, nobody
 
 END_TXN: Final = 26
 HEAD: Final = struct.Struct(">hhi")
@@ -28,33 +29,16 @@ class Rule:
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Proxy:
-    """Forwards a port of ours to a broker's, on a thread."""
+class Proxy(Wire):
+    """A wire to a broker, whose requests and replies it can tell apart."""
 
-    def __init__(self, port: int, target: int) -> None:
-        self.port = port
-        self._target = target
-        self._open = True
+    def __init__(self, port: int, target: int, owner_of: OwnerOf = nobody) -> None:
         self._rules: list[Rule] = []
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        serving = asyncio.start_server(self._serve, "127.0.0.1", port)
-        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
+        super().__init__(port, target, owner_of)
 
     @property
     def bootstrap(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def cut(self) -> None:
-        """End every connection, and every new one, until :meth:`mend`."""
-        self._open = False
-        self._do(self._end_all)
-
-    def mend(self) -> None:
-        """Let connections through again."""
-        self._open = True
+        return self.address
 
     def next(self, api: int, fate: Fate) -> Rule:
         """Decide the *fate* of the next request of kind *api*."""
@@ -66,59 +50,14 @@ class Proxy:
         """Let a request go on that was held."""
         self._do(rule.released.set)
 
-    def close(self) -> None:
-        """Stop."""
-        self.cut()
-        self._do(self._server.close)
-        self._do(self._loop.stop)
-        self._thread.join(10)
+    async def _piece(self, reader: asyncio.StreamReader) -> bytes:
+        length = await reader.readexactly(LENGTH.size)
+        return length + await reader.readexactly(*LENGTH.unpack(length))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _do(self, action: Callable[[], Any]) -> None:
-        self._loop.call_soon_threadsafe(action)
-
-    def _end_all(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        if not self._open:
-            writer.transport.abort()
-            return
-        there = await asyncio.open_connection("127.0.0.1", self._target)
-        lost: set[int] = set()
-        self._writers |= {writer, there[1]}
-        await asyncio.gather(
-            self._pump(reader, there[1], lambda body: self._request(body, lost)),
-            self._pump(there[0], writer, lambda body: self._reply(body, lost)),
-        )
-        self._writers -= {writer, there[1]}
-
-    async def _pump(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        passes: Callable[[bytes], Awaitable[bool]],
-    ) -> None:
-        try:
-            while True:
-                length = await reader.readexactly(LENGTH.size)
-                body = await reader.readexactly(*LENGTH.unpack(length))
-                if await passes(body):
-                    writer.write(length + body)
-                    await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.transport.abort()
-
-    async def _request(self, body: bytes, lost: set[int]) -> bool:
-        api, _, correlation = HEAD.unpack_from(body)
+    async def _passes(self, piece: bytes, lost: set[int], *, asks: bool) -> bool:
+        if not asks:
+            return LENGTH.unpack_from(piece, LENGTH.size)[0] not in lost
+        api, _, correlation = HEAD.unpack_from(piece, LENGTH.size)
         rule = next((rule for rule in self._rules if rule.api == api), None)
         if rule is None:
             return True
@@ -131,6 +70,3 @@ class Proxy:
         else:
             await rule.released.wait()
         return True
-
-    async def _reply(self, body: bytes, lost: set[int]) -> bool:
-        return LENGTH.unpack_from(body)[0] not in lost

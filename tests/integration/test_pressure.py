@@ -3,7 +3,10 @@
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+
+import pytest
 
 from tests.integration.eventually import eventually
 from tests.integration.lab import PARTITIONS, Ask
@@ -13,12 +16,10 @@ from tests.integration.verdict import Verdict, answered
 
 RUNNING = 8
 BASE = 200
-BURST = 20 * BASE
 TICKET_BYTES = 18_000
-"""The burst is 72 MB, forty times what may wait."""
 QUOTA_BYTES = 1 << 19
-FETCHED_BYTES = 3 << 19
-"""What one fetch may bring beyond a task's quota: a mebibyte and a batch."""
+FETCHED_BYTES = QUOTA_BYTES + (1 << 18)
+"""What one fetch may bring beyond a task's quota: the same again, and a record."""
 GROWTH = 1.5
 """Memory under the burst may be this many times what it was before."""
 
@@ -34,11 +35,21 @@ def asks_of(name: str, count: int) -> list[Ask]:
     ]
 
 
-def large(name: str, count: int) -> list[Ask]:
-    """Return requests that do not compress: fetches are bounded before they grow."""
-    noise = random.Random(name).randbytes  # noqa: S311 - no key
+def noise(name: str) -> Callable[[], str]:
+    """Make tickets that do not compress: fetches are bounded before they grow."""
+    source = random.Random(name).randbytes  # noqa: S311 - no key
+    return lambda: source(TICKET_BYTES // 2).hex()
+
+
+def zeros(_name: str) -> Callable[[], str]:
+    """Make tickets that all but vanish in a fetch, and are large afterwards."""
+    return lambda: "0" * 6 * TICKET_BYTES
+
+
+def large(name: str, count: int, kind: Callable[[str], Callable[[], str]]) -> list[Ask]:
+    ticket = kind(name)
     return [
-        replace(ask, inputs={"ticket": f"wait=0.005 {noise(TICKET_BYTES // 2).hex()}"})
+        replace(ask, inputs={"ticket": f"wait=0.005 {ticket()}"})
         for ask in asks_of(name, count)
     ]
 
@@ -111,7 +122,11 @@ class Watch:
             self.most_waiting_bytes = max(self.most_waiting_bytes, waiting)
 
 
-def test_a_burst_pauses_partitions_and_leaves_memory_as_it_was(new_lab, figures):
+@pytest.mark.parametrize(("kind", "burst_of"), [(noise, 20 * BASE), (zeros, 5 * BASE)])
+def test_a_burst_pauses_partitions_and_leaves_memory_as_it_was(
+    new_lab, figures, kind, burst_of
+):
+    # Some 70 or 100 MB, at least thirty times what may wait.
     lab = new_lab(
         {"echo": ECHO},
         max_running=RUNNING,
@@ -122,16 +137,16 @@ def test_a_burst_pauses_partitions_and_leaves_memory_as_it_was(new_lab, figures)
     )
     results = lab.tail(lab.topic("echo", "results"))
     worker = lab.worker().ready()
-    asks = large("a", BASE)
+    asks = large("a", BASE, kind)
     with Watch(worker) as before:
         lab.send("echo", asks)
         answered(results, BASE, within_s=30)
-    asks += large("b", BURST)
+    asks += large("b", burst_of, kind)
     began_s = time.perf_counter()
     with Watch(worker) as burst:
         lab.send("echo", asks[BASE:])
-        answered(results, BASE + BURST, within_s=90)
-    rate = BURST / (time.perf_counter() - began_s)
+        answered(results, BASE + burst_of, within_s=90)
+    rate = burst_of / (time.perf_counter() - began_s)
     growth = burst.most_bytes / before.most_bytes
     figures(
         before_mb=before.most_bytes >> 20,

@@ -54,7 +54,9 @@ def test_all_mistakes_of_one_environment_are_reported_at_once():
     ]
 
 
-@pytest.mark.parametrize("name", ["LM_SMALL_API_KEY", "FAIL_AT", "TEST_X", "CACHE_DIR"])
+@pytest.mark.parametrize(
+    "name", ["LM_SMALL_API_KEY", "FAILPOINTS", "TEST_X", "CACHE_DIR"]
+)
 def test_variables_that_are_read_elsewhere_are_no_mistakes(name):
     assert Settings.from_env({f"PENSTOCK_{name}": "x"}) == Settings()
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.records import Usage
 from streams.errors import ModelUnavailableError
