@@ -6,10 +6,10 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check faults bench chart fresh lock clean
+.PHONY: help setup demo test unit check faults faults-soak bench chart fresh lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 setup: $(STAMP) ## make the environment (uv if it is there, venv and pip if not)
 
@@ -42,10 +42,18 @@ unit: setup ## tests that need no broker
 test: setup ## all tests, with the real broker
 	@$(BIN)/python -m pytest -q tests/schemas tests/streams \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=95
-	@$(BIN)/python -m pytest -q tests --ignore=tests/schemas --ignore=tests/streams
+	@$(BIN)/python -m pytest -q -m "not long" tests \
+	  --ignore=tests/schemas --ignore=tests/streams
 
-faults: setup ## the fault tests alone: kill -9, zombies, lost replies, refusals
-	@$(BIN)/python -m pytest -v tests/integration
+# The same seed gives the same faults at the same times: SEED=7 make faults
+AGAIN = $(if $(SEED),--seed $(SEED))
+
+faults: setup ## the long fault tests; then every fault under load for 15 minutes (SEED=)
+	@$(BIN)/python -m pytest -q -m long tests/faults
+	@$(BIN)/python -m tests.faults --minutes 15 $(AGAIN)
+
+faults-soak: setup ## the same for MINUTES=60, one worker spared (SEED=)
+	@$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),60) --spare $(AGAIN)
 
 check: setup ## lint, types, imports
 	@$(BIN)/ruff check .
@@ -78,7 +86,7 @@ bench: setup ## penstock beside its peers, as ratios (BENCH=--quick for a look)
 fresh: ## the README's two commands, in a fresh clone with an empty cache
 	rm -rf .cache/fresh
 	git clone -q . .cache/fresh
-	$(MAKE) -C .cache/fresh demo
+	PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 $(MAKE) -C .cache/fresh demo
 	$(MAKE) -C .cache/fresh test
 
 clean: ## remove what the targets made

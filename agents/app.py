@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from yarl import URL
 
 from agents.backpressure import Backpressure
+from agents.consumer_pulse import ConsumerPulse
 from agents.execution import Parts
 from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
@@ -50,6 +51,9 @@ STREAM_BUFFER: Final = 8_192 // BUNDLE
 GOVERN_S: Final = 0.1
 """How often backpressure is looked at. A task may overshoot its quota by what
 arrives meanwhile, one fetch at most."""
+
+LOOK_S: Final = 1.0
+"""How often a worker looks whether it is ill."""
 
 FOREVER_S: Final = 30 * 24 * 3_600
 """For Faust's max poll interval: it leaves the group for good when it passes, and a
@@ -128,6 +132,7 @@ class Worker:
                 self._shelf,
                 clock,
                 accept_loss=settings.accept_loss,
+                on_progress=metrics.restoring,
             ),
             new_transactor=self._new_transactor,
             clock=clock,
@@ -150,7 +155,11 @@ class Worker:
         self.health = Health(
             clock=clock,
             held=lambda: snapshot(self.tasks),
-            consumer_alive=self._faust.consumer_alive,
+            consumer=ConsumerPulse(
+                thread=self._faust.consumer_thread,
+                clock=clock,
+                stuck_s=settings.stuck_s,
+            ).problems,
             assigned=self._faust.assigned_partitions,
             draining=lambda: self.tasks.draining,
             opening=lambda: self.tasks.opening,
@@ -163,7 +172,7 @@ class Worker:
             register=settings.registry_register,
             measure=self._measure,
         )
-        self._governor: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
 
     # What agents/faust_edge.py asks of us (its protocol Edge).
 
@@ -222,15 +231,17 @@ class Worker:
         for agent in agents:
             register(self._faust, agent, self.tasks, self.settings.partitions)
         self._declare_tables()
-        self._governor = asyncio.create_task(self._govern())
+        for watch in (self._govern(), self._look_after_health()):
+            self._watchers.append(asyncio.create_task(watch))
+            self._watchers[-1].add_done_callback(self._watched)
         self.health.started = False
         await self._faust.start()
         self.health.started = True
 
     async def stop(self) -> None:
         """Drain, leave (unless a static member), and close everything."""
-        if self._governor is not None:
-            self._governor.cancel()
+        for watcher in self._watchers:
+            watcher.cancel()
         await self._faust.stop()
         for pipeline in self.pipelines.values():
             await pipeline.aclose()
@@ -243,7 +254,8 @@ class Worker:
         """Return once Faust has stopped by itself, with its reason."""
         await self._faust.wait_until_stopped()
         reason: BaseException | None = self._faust.crash_reason
-        return reason
+        # What the group said is what the fetcher, told as well, may have crashed of.
+        return self._faust.group_error() or reason
 
     # Wiring.
 
@@ -373,6 +385,16 @@ class Worker:
             self._check_partitions()
             if (error := self._faust.group_error()) is not None:
                 self._on_fatal(error)
+
+    async def _look_after_health(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.health.end_if_ill()
+
+    def _watched(self, watcher: asyncio.Task[None]) -> None:
+        # Without them a worker goes on, and nobody sees where to.
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            self._on_fatal(error)
 
     def _check_partitions(self) -> None:
         wanted = self.settings.partitions

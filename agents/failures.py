@@ -350,6 +350,19 @@ class MemberUnknownError(EdgeError):
         self.instance = instance
 
 
+class InstanceTakenError(EdgeError):
+    """Another worker joined under our name; the group is its now."""
+
+    code = "group.instance"
+
+    def __init__(self, instance: str) -> None:
+        super().__init__(
+            f"another worker has the instance id {instance} now: this one ends. Give "
+            "each worker a PENSTOCK_INSTANCE of its own"
+        )
+        self.instance = instance
+
+
 class OffsetsGoneError(EdgeError):
     """Offsets to go on with are not in their topics; *problems* names all of them."""
 

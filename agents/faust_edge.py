@@ -12,11 +12,11 @@ thread. What it would do to offsets, state and shutdown is replaced here:
 ``perform_seek``            goes where the tasks say, not to committed offsets
 ``EdgeThread``              reads committed records only, and those with garbled
                             header names; hands on so many bytes at once; can ask for
-                            a rejoin
+                            a rejoin; says its instance id, and hears who else has it
 ``EdgeRecovery``            restores through our tasks, not record by record
 ``EdgeTable``, ``EdgeStore``  a window onto the tasks' stores; agents cannot write
 ``EdgeApp``                 drains before Faust stops its tables; a rebalance drains
-                            nothing
+                            nothing; an agent's error ends the worker
 ==========================  =====================================================
 
 Faust's own reasons for doing otherwise are in its source; ours are in the design, and
@@ -44,8 +44,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from agents.failures import InstanceTakenError
 from agents.fetch_bounds import bound
 from agents.fetched_records import forget_errors, read_leniently
+from agents.instance_name import say_name
 
 log = structlog.get_logger(__name__)
 
@@ -127,6 +129,8 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, reading committed records only."""
 
     _seeks = 0
+    taken: InstanceTakenError | None = None
+    """Set once another member has our instance id."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -141,6 +145,13 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
         read_leniently(fetcher)
         bound(fetcher, cast("EdgeApp", self.app).fetch_bytes)
+        if instance := self.app.conf.consumer_group_instance_id:
+            coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+            say_name(coordinator, instance, self._instance_taken)
+
+    def _instance_taken(self) -> None:
+        name = self.app.conf.consumer_group_instance_id
+        self.taken = InstanceTakenError(name)
 
     @property
     def era(self) -> tuple[int, int]:
@@ -487,6 +498,12 @@ class EdgeApp(faust.App):
         await self.edge.drain()
         await super()._stop_consumer()
 
+    async def _on_agent_error(self, agent: Any, error: BaseException) -> None:
+        # Faust would start the agent again, without the bundle that it had: records
+        # that nobody has taken, and that nobody would bring again.
+        await super()._on_agent_error(agent, error)
+        self.edge.fatal(error)
+
     def rejoin(self) -> None:
         """Ask the group for a new assignment."""
         cast("EdgeConsumer", self.consumer)._thread.rejoin()  # noqa: SLF001
@@ -521,14 +538,15 @@ class EdgeApp(faust.App):
         """
         if self._consumer is None:
             return None
-        consumer = cast("EdgeConsumer", self._consumer)._thread._consumer  # noqa: SLF001
-        coordinator = getattr(consumer, "_coordinator", None)
+        thread = cast("EdgeConsumer", self._consumer)._thread  # noqa: SLF001
+        if thread.taken is not None:
+            return thread.taken
+        coordinator = getattr(thread._consumer, "_coordinator", None)  # noqa: SLF001
         error: BaseException | None = getattr(coordinator, "_pending_exception", None)
         return error
 
-    def consumer_alive(self) -> bool:
-        """Say whether the consumer's thread still runs."""
+    def consumer_thread(self) -> EdgeThread | None:
+        """Return the consumer's thread, once there is a consumer."""
         if self._consumer is None:
-            return False
-        thread = cast("EdgeConsumer", self._consumer)._thread._thread  # noqa: SLF001
-        return thread is not None and thread.is_alive()
+            return None
+        return cast("EdgeConsumer", self._consumer)._thread  # noqa: SLF001

@@ -28,6 +28,8 @@ EdgeCounter = Literal[
     "penstock_tasks_dead_total",
     # Request ids forgotten before their time, because the ledger was full.
     "penstock_ledger_shortened_total",
+    # Changelog records that restores read.
+    "penstock_restored_total",
 ]
 EdgeHistogram = Literal[
     # Seconds from the first try of a transaction until it was in.
@@ -46,6 +48,8 @@ EdgeGauge = Literal[
     "penstock_held",
     # Partitions with a live task.
     "penstock_tasks_live",
+    # Changelog offsets that a restore has yet to read; 0 when there is none.
+    "penstock_restore_left",
     # Source partitions that are paused.
     "penstock_paused_partitions",
     # Bytes in RocksDB's block cache and memtables, by part.
@@ -80,6 +84,7 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "penstock_commits_in_doubt_total": ("outcome",),
     "penstock_tasks_dead_total": (),
     "penstock_ledger_shortened_total": (),
+    "penstock_restored_total": (),
     "penstock_commit_seconds": (),
     "penstock_task_running": ("partition",),
     "penstock_task_waiting": ("partition",),
@@ -87,6 +92,7 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "penstock_task_unsettled": ("partition",),
     "penstock_held": (),
     "penstock_tasks_live": (),
+    "penstock_restore_left": (),
     "penstock_paused_partitions": (),
     "penstock_rocksdb_bytes": ("part",),
     "penstock_loop_lag_seconds": (),
@@ -154,6 +160,11 @@ class Metrics:
     def doubted(self, outcome: str) -> None:
         """Count one commit whose reply never came, now that its outcome is known."""
         self.count("penstock_commits_in_doubt_total", outcome=outcome)
+
+    def restoring(self, read: int, left: int) -> None:
+        """Count changelog records that were *read*; show what is *left*."""
+        self.count("penstock_restored_total", read)
+        self.gauge("penstock_restore_left", left)
 
     def held(self, partition: int, *, held: bool) -> None:
         """Show whether a task waits for Kafka to take its records again."""

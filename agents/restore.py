@@ -4,6 +4,10 @@ A private ``read_committed`` consumer reads each changelog from where its store 
 off to the end that it had at the start, and writes batch-wise. It is not Faust's
 recovery: that one reads record by record, and trusts stores that it should not.
 
+It shares the loop with the tasks that serve on, so it reads in slices of a few
+milliseconds, and gives way after each. Threads would not help: rocksdict and aiokafka's
+parser keep the interpreter's lock.
+
 A store is wiped and rebuilt, loudly, when it cannot be trusted: it is ahead of its
 changelog, it was filled from another changelog, it was not seen for so long that
 compaction may have removed the tombstones it missed, or RocksDB refuses its files.
@@ -20,6 +24,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec.structs import replace
 
+from agents.bare_records import BareConsumer
 from agents.failures import EdgeError
 from agents.tables import (
     CHANGELOG_ID,
@@ -38,8 +43,18 @@ log = structlog.get_logger(__name__)
 STALE_MS: Final = TOMBSTONES_S * 1_000 // 2
 """A store unseen for longer may hold keys whose tombstones are compacted away."""
 
-POLL_RECORDS: Final = 20_000
 FETCH_BYTES: Final = 4 << 20
+
+SLICE_RECORDS: Final = 500
+"""Two milliseconds of parsing and writing. Whoever else needs the loop waits for one
+slice at each of its turns, a request for a dozen."""
+SLICE_BYTES: Final = 256 << 10
+"""The same where values are large."""
+PARTITION_BYTES: Final = 1 << 20
+"""Of one partition: what each of a hundred changelogs may have in memory."""
+ANSWER_BYTES: Final = 4 << 20
+"""Of all partitions: an answer is taken apart in one go."""
+TELL_EVERY_S: Final = 5.0
 
 StoreKey = tuple[str, int]
 """Table and partition."""
@@ -139,11 +154,51 @@ class Restored:
     seconds: float
 
 
+OnProgress = Callable[[int, int], None]
+"""Told after each slice: records that it read, changelog offsets left to read."""
+
+
+def nobody(_read: int, _left: int) -> None:
+    """Keep progress to oneself."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a restore is: told after each slice, and logged from time to time."""
+
+    left: int
+    """Offsets. There may be fewer records: compaction and markers leave gaps."""
+    tell: OnProgress
+    clock: Clock
+    records: int = 0
+    began_s: float = field(init=False)
+    logged_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began_s = self.logged_s = self.clock.monotonic_s()
+        self.tell(0, self.left)
+
+    def went(self, records: int, offsets: int) -> None:
+        """Note one slice."""
+        self.records += records
+        self.left -= offsets
+        self.tell(records, self.left)
+        now_s = self.clock.monotonic_s()
+        if now_s - self.logged_s >= TELL_EVERY_S:
+            self.logged_s = now_s
+            per_s = round(self.records / (now_s - self.began_s))
+            log.info(
+                "restore.progress", records=self.records, left=self.left, per_s=per_s
+            )
+
+
 @dataclass(slots=True)
 class _Reading:
     """One changelog partition on its way into its store."""
 
     store: Store
+    at: int
+    """The offset that is read next."""
     end: int
     changelog_id: bytes
     began_ms: int
@@ -152,7 +207,7 @@ class _Reading:
 class Restorer:
     """Reads changelogs into stores."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root wires it, once
         self,
         bootstrap: str,
         group: str,
@@ -160,12 +215,14 @@ class Restorer:
         clock: Clock,
         *,
         accept_loss: bool,
+        on_progress: OnProgress = nobody,
     ) -> None:
         self._bootstrap = bootstrap
         self._group = group
         self._shelf = shelf
         self._clock = clock
         self._accept_loss = accept_loss
+        self._on_progress = on_progress
 
     async def restore(self, partitions: Iterable[int]) -> Restored:
         """Open the stores of *partitions* and bring them up to their changelogs.
@@ -206,12 +263,15 @@ class Restorer:
     async def _read(
         self, wanted: Mapping[TopicPartition, StoreKey], *, trust: bool
     ) -> int:
-        consumer = private_consumer(self._bootstrap)
+        # Who catches up reads a few records; who restores has something to tell.
+        tell = nobody if trust else self._on_progress
+        consumer = changelog_reader(self._bootstrap)
         await consumer.start()
         try:
             readings = await self._readings(consumer, wanted, trust=trust)
-            return await self._drain(consumer, readings)
+            return await self._drain(consumer, readings, tell)
         finally:
+            tell(0, 0)
             await consumer.stop()
 
     async def _readings(
@@ -227,17 +287,19 @@ class Restorer:
             found = ids.get(tp, b"")
             store = self._shelf.stores[key]
             if not trust:
-                store = self._trusted(tp, key[0], begins[tp], ends[tp], found)
-            consumer.seek(tp, max(store.mark.next, begins[tp]))
+                store = await self._trusted(tp, key[0], begins[tp], ends[tp], found)
+            at = max(store.mark.next, begins[tp])
+            consumer.seek(tp, at)
             readings[tp] = _Reading(
                 store=store,
+                at=at,
                 end=ends[tp],
                 changelog_id=found or store.mark.changelog_id,
                 began_ms=self._clock.now_ms(),
             )
         return readings
 
-    def _trusted(
+    async def _trusted(
         self, tp: TopicPartition, table: str, begin: int, end: int, found: bytes
     ) -> Store:
         """Return the store of *tp*, emptied first if it cannot be trusted."""
@@ -249,7 +311,10 @@ class Restorer:
             raise ChangelogUnmarkedError(tp.topic, tp.partition)
         reason = self._distrust(store.mark, begin, end, found, lossy=lossy)
         if reason:
-            store = self._shelf.rebuild(table, tp.partition, reason)
+            # Removing and opening files takes a while: not on the loop.
+            store = await asyncio.to_thread(
+                self._shelf.rebuild, table, tp.partition, reason
+            )
         return store
 
     def _distrust(
@@ -269,24 +334,34 @@ class Restorer:
         return ""
 
     async def _drain(
-        self, consumer: Any, readings: Mapping[TopicPartition, _Reading]
+        self,
+        consumer: Any,
+        readings: Mapping[TopicPartition, _Reading],
+        tell: OnProgress,
     ) -> int:
-        left = {tp for tp, r in readings.items() if r.store.mark.next < r.end}
+        left = {tp for tp, r in readings.items() if r.at < r.end}
         for tp in readings.keys() - left:
             consumer.pause(tp)
             self._caught_up(readings[tp])
-        records = 0
+        offsets = sum(readings[tp].end - readings[tp].at for tp in left)
+        progress = _Progress(left=offsets, tell=tell, clock=self._clock)
         while left:
-            fetched = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
+            fetched = await consumer.getmany(timeout_ms=200, max_records=SLICE_RECORDS)
             for tp, batch in fetched.items():
-                records += len(batch)
                 self._apply(readings[tp], batch)
+            went = 0
             for tp in list(left):
-                if await consumer.position(tp) >= readings[tp].end:
+                reading, position = readings[tp], await consumer.position(tp)
+                went += min(position, reading.end) - reading.at
+                reading.at = min(position, reading.end)
+                if reading.at == reading.end:
                     consumer.pause(tp)
                     left.discard(tp)
-                    self._caught_up(readings[tp])
-        return records
+                    self._caught_up(reading)
+            progress.went(sum(map(len, fetched.values())), went)
+            # No await above waits while records are at hand.
+            await asyncio.sleep(0)
+        return progress.records
 
     def _apply(self, reading: _Reading, batch: Sequence[Any]) -> None:
         changes: list[Change] = [
@@ -314,6 +389,19 @@ def changelog(group: str, table: str) -> str:
     return f"{group}-{table}-changelog"
 
 
+def changelog_reader(bootstrap: str) -> BareConsumer:
+    """Return a consumer of bare records, as frugal with memory as with time."""
+    return BareConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=PARTITION_BYTES,
+        fetch_max_bytes=ANSWER_BYTES,
+        fetch_max_wait_ms=100,
+        slice_bytes=SLICE_BYTES,
+    )
+
+
 def private_consumer(bootstrap: str) -> AIOKafkaConsumer:
     """Return a consumer of committed records that belongs to no group."""
     return AIOKafkaConsumer(
@@ -338,7 +426,9 @@ async def _identities(
     left = {tp for tp in tps if begins[tp] < ends[tp]}
     found: dict[TopicPartition, bytes] = {}
     while left:
-        fetched = await consumer.getmany(*left, timeout_ms=200, max_records=len(left))
+        fetched = await consumer.getmany(
+            *left, timeout_ms=200, max_records=SLICE_RECORDS
+        )
         for tp, batch in fetched.items():
             left.discard(tp)
             if batch[0].key == CHANGELOG_ID:

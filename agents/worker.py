@@ -32,6 +32,7 @@ from agents.logs import configure
 from agents.metrics import Metrics
 from agents.seams import Seams
 from agents.transactions import REFUSALS
+from agents.watchdog import Watchdog
 from schemas.errors import SchemaError
 from streams.catalog import toolbox
 from streams.clock import Clock, SystemClock
@@ -46,14 +47,14 @@ COLLECT: Final = (20_000, 20, 50)
 """Objects made between two looks for cycles, and looks between two deeper ones. The
 default is (700, 10, 10)."""
 
+OURS: Final = (EdgeError, SchemaError, ConfigError, StateError)
+"""Errors that were written for whoever reads the last line."""
+
 STOP_MARGIN_S: Final = 15.0
 """What stopping may take beyond the drain budget: commits, leaving, closing."""
 
 IDLE_STOP_S: Final = 5.0
 """What stopping may take where there is nothing to drain, as while still joining."""
-
-STUCK_S: Final = 60.0
-"""A loop that has not turned for this long is stuck: the watchdog ends the process."""
 
 
 class FolderTakenError(EdgeError):
@@ -108,20 +109,22 @@ class _Process:
         self._error: BaseException | None = None
         self._metrics = metrics
         self._clock = clock
-        self._beat_s = self._clock.monotonic_s()
 
     async def run(self) -> ExitCode:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
-        self._watch(loop)
+        watchdog = Watchdog(loop, self._clock, stuck_s=self._settings.stuck_s)
+        watchdog.start()
         try:
             lock = _lock_folder(self._settings.state_dir)
             await self._serve()
-        except (EdgeError, SchemaError, ConfigError, StateError, KafkaError) as error:
+        except (*OURS, KafkaError) as error:
             self._error = self._error or error
         else:
             os.close(lock)
+        finally:
+            watchdog.stop()
         return self._exit_code()
 
     async def _serve(self) -> None:
@@ -169,7 +172,12 @@ class _Process:
 
     def _fatal(self, error: BaseException) -> None:
         self._error = self._error or error
-        log.error("worker.fatal", error=str(error), code=getattr(error, "code", "bug"))
+        log.error(
+            "worker.fatal",
+            error=_said(error),
+            code=getattr(error, "code", "bug"),
+            exc_info=None if isinstance(error, OURS) else error,
+        )
         self._stop.set()
 
     def _exit_code(self) -> ExitCode:
@@ -180,7 +188,7 @@ class _Process:
             error = BrokerRefusesError(self._settings.bootstrap, str(error))
         elif isinstance(error, KafkaError):
             error = BrokerUnreachableError(self._settings.bootstrap)
-        print(f"penstock worker: {error}", file=sys.stderr)  # noqa: T201 - the one line
+        print(f"penstock worker: {_said(error)}", file=sys.stderr)  # noqa: T201 - the one line
         if isinstance(error, ConfigError | SchemaError):
             return ExitCode.USAGE
         return getattr(error, "exit_code", ExitCode.FAILED)
@@ -194,22 +202,9 @@ class _Process:
 
         _later(budget_s, leave)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End the process if its loop stops turning: nobody else would notice."""
 
-        def beat() -> None:
-            self._beat_s = self._clock.monotonic_s()
-            loop.call_later(1.0, beat)
-
-        def look() -> None:
-            late_s = self._clock.monotonic_s() - self._beat_s
-            if late_s > STUCK_S:
-                faulthandler.dump_traceback(file=sys.stderr)
-                _leave(int(ExitCode.FAILED), "worker.loop_stuck", late_s)
-            _later(5.0, look)
-
-        beat()
-        _later(5.0, look)
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, OURS) else repr(error)
 
 
 def _seams(env: Mapping[str, str]) -> Seams:

@@ -28,7 +28,7 @@ from benchmarks.lab import Lab, LabError
 from benchmarks.measuring import Figures
 from benchmarks.one_call import entries
 from benchmarks.report import Section, save, show
-from benchmarks.restore import faust_restore, our_restore
+from benchmarks.restore import faust_restore, our_restore, parsing_and_writing
 from benchmarks.throughput import Entry, race
 
 BROKER_HEAP_MB: Final = 512
@@ -107,6 +107,7 @@ class Bench:
         lab, keys, python = self._lab, self._size.sessions, self._faust
         contenders: Mapping[str, Callable[[], Figures]] = {
             "penstock": lambda: our_restore(lab, keys),
+            "parsing + WriteBatch alone": lambda: parsing_and_writing(lab, keys),
             "Faust": lambda: faust_restore(lab, keys, python),
         }
         rounds: dict[str, list[Figures]] = {name: [] for name in contenders}

@@ -58,6 +58,9 @@ class Settings:
     """After this without a heartbeat the group gives our partitions away."""
     drain_s: float = 20.0
     """Longest that SIGTERM waits for runs in flight."""
+    stuck_s: float = 60.0
+    """A worker whose event loop, or its consumer's, has not turned for this long ends,
+    exit code 1: user code that blocks has to take less."""
     ledger_window_s: float = 86_400.0
     """How long a request id is remembered, so that a repeat adds no terminal."""
     ledger_max_entries: int = 10_000_000
@@ -197,6 +200,7 @@ def _checks(s: Settings) -> list[tuple[bool, str]]:
             not s.transaction_timeout_s < s.session_timeout_s,
             "PENSTOCK_TRANSACTION_TIMEOUT_S: must be below PENSTOCK_SESSION_TIMEOUT_S",
         ),
+        (s.stuck_s <= 0, "PENSTOCK_STUCK_S: above 0"),
         (
             s.min_insync_replicas > s.replication,
             "PENSTOCK_MIN_INSYNC_REPLICAS: must not exceed PENSTOCK_REPLICATION",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agents.health import ORPHANED_S, STALLED_S, Health
+from agents.health import GRACE_S, ORPHANED_S, STALLED_S, Health, IllError
 from agents.tasks import Held
 from streams.clock import ManualClock
 
@@ -30,7 +30,7 @@ class Worker:
         self.health = Health(
             clock=self.clock,
             held=lambda: self.tasks,
-            consumer_alive=lambda: self.alive,
+            consumer=lambda: [] if self.alive else ["the consumer thread ended"],
             assigned=lambda: self.assigned,
             draining=lambda: self.draining,
             opening=lambda: self.opening,
@@ -102,6 +102,26 @@ def test_while_kafka_is_away_nobody_is_restarted_for_not_committing():
     worker = Worker(tasks=[held(unsettled=1)], away=True)
     worker.clock.advance(STALLED_S * 10)
     assert worker.health.problems() == []
+
+
+def test_who_stays_ill_ends_by_itself():
+    worker = Worker(alive=False)
+    worker.health.end_if_ill()
+    worker.clock.advance(GRACE_S)
+    worker.health.end_if_ill()
+    worker.clock.advance(1)
+    with pytest.raises(IllError, match="the consumer thread ended: this worker needs"):
+        worker.health.end_if_ill()
+
+
+def test_who_gets_well_again_starts_counting_anew():
+    worker = Worker(alive=False)
+    worker.health.end_if_ill()
+    worker.clock.advance(GRACE_S + 1)
+    worker.alive = True
+    worker.health.end_if_ill()
+    worker.alive = False
+    worker.health.end_if_ill()
 
 
 def test_a_worker_is_ready_once_all_its_partitions_are():

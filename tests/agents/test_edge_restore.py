@@ -1,5 +1,6 @@
 """Restore: a store is what its changelog stands for, or it is rebuilt, loudly."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -104,7 +105,7 @@ class Bench:
         self.ledger = self.logs[TopicPartition(changelog(GROUP, LEDGER), 0)]
         self.folder = folder
         self.consumers: list[FakeConsumer] = []
-        monkeypatch.setattr(module, "private_consumer", self.consumer)
+        monkeypatch.setattr(module, "changelog_reader", self.consumer)
         self.shelf = self.new_shelf()
 
     def consumer(self, _bootstrap: str) -> FakeConsumer:
@@ -190,6 +191,55 @@ async def test_a_catch_up_with_nothing_new_reads_nothing(bench):
     bench.clock.advance(5)
     assert (await bench.restore()).records == 0
     assert bench.mark.seen_ms == bench.clock.now_ms()
+
+
+async def test_a_restore_gives_way_after_each_slice(bench):
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(300)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    seen: list[int] = []
+
+    def note(_read: int, _left: int) -> None:
+        seen.append(turns)
+
+    restorer = Restorer(
+        "", GROUP, bench.shelf, bench.clock, accept_loss=False, on_progress=note
+    )
+    await restorer.restore([0])
+    task.cancel()
+    slices = seen[1:-1]
+    assert len(slices) >= 100
+    assert len(set(slices)) == len(slices)
+
+
+async def test_progress_ends_with_nothing_left_whatever_happens(bench):
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(10)]
+    told: list[tuple[int, int]] = []
+    restorer = Restorer(
+        "",
+        GROUP,
+        bench.shelf,
+        bench.clock,
+        accept_loss=False,
+        on_progress=lambda read, left: told.append((read, left)),
+    )
+    restored = await restorer.restore([0])
+    assert told[0] == (0, 12)
+    assert sum(read for read, _ in told) == restored.records == 12
+    assert [left for _, left in told] == sorted((n for _, n in told), reverse=True)
+    bench.shelf.rebuild(SESSIONS, 0, "a test")
+    bench.sessions.begin = 2
+    told.clear()
+    with pytest.raises(ChangelogTrimmedError):
+        await restorer.restore([0])
+    assert told == [(0, 0)]
 
 
 async def test_nothing_to_restore_asks_nobody(bench):

@@ -643,8 +643,15 @@ async def test_partition_counts_are_those_of_the_sources_as_far_as_known(
     assert fresh.partition_counts() == {}
 
 
-def test_a_consumer_is_alive_as_long_as_its_thread(new_app):
+async def test_an_agents_error_ends_the_worker(new_app):
     app = new_app(FakeEdge())
-    assert not app.consumer_alive()
+    escaped = RuntimeError("of the agent, not of a request")
+    await app._on_agent_error(None, escaped)  # noqa: SLF001 - Faust calls it
+    assert app.edge.failures == [escaped]
+
+
+def test_there_is_a_consumer_thread_once_there_is_a_consumer(new_app):
+    app = new_app(FakeEdge())
+    assert app.consumer_thread() is None
     assert app.consumer is not None
-    assert not app.consumer_alive()
+    assert app.consumer_thread() is app.consumer._thread  # noqa: SLF001 - its own

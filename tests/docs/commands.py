@@ -126,7 +126,7 @@ def _script_problems(path: str, arguments: Sequence[str]) -> Iterator[str]:
 
 def _targets() -> frozenset[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+    return frozenset(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
 
 
 MAKE: Final = _targets()

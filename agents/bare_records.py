@@ -1,0 +1,100 @@
+"""Bare records: fetched records as aiokafka's parser gives them, for fast readers.
+
+What aiokafka (pinned to 0.14.0) hands on is made in Python, record by record, and costs
+more than parsing and storing together. Who wants keys and values can do without.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+
+from agents.fetched_records import substitute
+
+PIECE_RECORDS: Final = 100
+"""What is handed on at once, at most: usual batches are about as large."""
+
+
+class BareRecords(PartitionRecords):  # type: ignore[misc] # untyped
+    """What was fetched of one partition, committed records only, piece by piece."""
+
+    next_fetch_offset: int
+    _aborted_producers: set[int]
+    _records: Any
+
+    def _unpack_records(self) -> Iterator[Sequence[Any]]:
+        """Yield records, a few at a time, with ``key``, ``value``, ``offset``.
+
+        As aiokafka's method of this name, which yields them one by one.
+        """
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            if not batch.validate_crc():
+                raise CorruptRecordException(str(self._tp))
+            records = [] if self._is_hidden(batch) else list(batch)
+            if records and records[0].offset < self.next_fetch_offset:
+                # A fetch from the middle of a batch brings all of it.
+                records = [r for r in records if r.offset >= self.next_fetch_offset]
+            for end in range(PIECE_RECORDS, len(records), PIECE_RECORDS):
+                self.next_fetch_offset = records[end].offset
+                yield records[end - PIECE_RECORDS : end]
+            # Of the batch, not of its last record: compaction may have removed that.
+            self.next_fetch_offset = batch.next_offset
+            rest = len(records) % PIECE_RECORDS or PIECE_RECORDS
+            if records:
+                yield records[-rest:]
+
+    def _is_hidden(self, batch: Any) -> bool:
+        """Say whether *batch* is a marker, or belongs to an aborted transaction."""
+        self._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch:
+            if self._contains_abort_marker(batch):
+                self._aborted_producers.discard(batch.producer_id)
+            return True
+        return bool(
+            batch.is_transactional and batch.producer_id in self._aborted_producers
+        )
+
+
+class BareResult(FetchResult):  # type: ignore[misc] # untyped
+    """What was fetched of one partition, handed on in slices."""
+
+    slice_bytes: ClassVar[int]
+    _partition_records: BareRecords | None
+
+    def getall(self, max_records: int) -> Sequence[Any]:
+        """Return the next records: *max_records* or the limit, what comes first.
+
+        Nothing where that is less than a piece: the next call brings it.
+        """
+        found = self._partition_records
+        if not self.check_assignment(self._topic_partition) or found is None:
+            return []
+        taken: list[Any] = []
+        size = 0
+        while size < self.slice_bytes and len(taken) + PIECE_RECORDS <= max_records:
+            piece = next(found, None)
+            if piece is None:
+                self._update_position()
+                self._partition_records = None
+                return taken
+            taken += piece
+            size += sum([len(record.value or b"") for record in piece])
+        self._update_position()
+        return taken
+
+
+class BareConsumer(AIOKafkaConsumer):  # type: ignore[misc] # untyped
+    """A consumer of committed bare records; ``getmany`` must be told how many."""
+
+    def __init__(self, *, slice_bytes: int, **options: Any) -> None:
+        super().__init__(isolation_level="read_committed", **options)
+        self._result = type("Slices", (BareResult,), {"slice_bytes": slice_bytes})
+
+    async def start(self) -> None:
+        await super().start()
+        substitute(
+            self._fetcher, FetchResult=self._result, PartitionRecords=BareRecords
+        )
