@@ -43,8 +43,8 @@ ILL = {
 }
 """What /livez says, and the last line of the worker."""
 
-SHORT = {"loop_sleeps", "fetcher_dies"}
-"""One that nothing of Python's notices in the loop, one that only a look can find."""
+SHORT = {"fetcher_dies"}
+"""One that nothing but a look can find."""
 
 
 def _marked(ways):

@@ -9,7 +9,7 @@ from tests.faults.campaign import Campaign
 from tests.faults.schedule import plan
 from tests.faults.town import Size, ground, town
 
-FAULTS = ("kill", "failpoint", "zombie", "cut", "lm-garbage", "broker-kill")
+FAULTS = ("kill", "zombie", "cut", "lm-garbage", "broker-kill")
 SEED = 5
 
 
@@ -17,7 +17,7 @@ SEED = 5
 @pytest.mark.timeout(400)
 def test_nothing_is_violated_in_a_short_campaign(kafka, tmp_path, figures):
     planned = plan(
-        seed=SEED, lasts_s=90, every_s=15, faults=FAULTS, targets=("w0", "w1")
+        seed=SEED, lasts_s=62, every_s=12, faults=FAULTS, targets=("w0", "w1")
     )
     size = Size(seed=SEED, workers=2, per_s=40)
     with ground(kafka) as below, town(below, tmp_path, size) as built:
