@@ -1,14 +1,17 @@
 """Lanes: first in, first out for each key, and slots shared fairly between them.
 
 A lane runs one record at a time. Whoever has work asks for a slot; slots are granted
-in the order of asking, and a lane that is not empty after its run asks again, behind
-all others. So one hot session gets its turn like everybody, and no more.
+to tenants in turn, then by priority, then in the order of asking, and a lane that is
+not empty after its run asks again, behind all others of its kind. So one hot session
+gets its turn like everybody, and no more.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from agents.fair_queue import FairQueue
 
 
 class Work(Protocol):
@@ -24,6 +27,16 @@ class Work(Protocol):
         """What it weighs while it waits."""
         ...
 
+    @property
+    def tenant(self) -> str:
+        """Who asks; tenants take turns."""
+        ...
+
+    @property
+    def priority(self) -> int:
+        """Of a tenant's work the higher goes first."""
+        ...
+
 
 @dataclass(slots=True)
 class Slots:
@@ -31,7 +44,7 @@ class Slots:
 
     limit: int
     taken: int = 0
-    _asking: "deque[Lane]" = field(default_factory=deque)
+    _asking: "FairQueue[Lane]" = field(default_factory=FairQueue)
 
     def ask(self, lane: "Lane") -> None:
         """Start *lane*'s next record now, or when its turn comes."""
@@ -39,12 +52,12 @@ class Slots:
             self.taken += 1
             lane.start()
         else:
-            self._asking.append(lane)
+            work = lane.waiting[0]
+            self._asking.put(lane, tenant=work.tenant, priority=work.priority)
 
     def release(self) -> None:
         """Give a slot back; the next lane that still wants it gets it."""
-        while self._asking:
-            lane = self._asking.popleft()
+        while (lane := self._asking.take()) is not None:
             if not lane.closed:
                 lane.start()
                 return

@@ -81,6 +81,8 @@ class PipelineAgent:
             key=home,
             slots=self.slots,
             size_bytes=record.size_bytes,
+            tenant=arrived.request.tenant or "",
+            priority=arrived.request.priority,
             execute=lambda view: self._execute(view, arrived),
         )
 

@@ -71,6 +71,8 @@ class Admitted(Struct, frozen=True, kw_only=True):
     key: str
     slots: Slots
     size_bytes: int
+    tenant: str = ""
+    priority: int = 0
     execute: "Callable[[View], Any]"
     """Returns a coroutine for the final :class:`Pending`; it never raises."""
 

@@ -62,7 +62,7 @@ def request_schema(namespace: str, inputs: Sequence[AvroField]) -> Schema:
                 "long",
                 "Moment after which a result is pointless, epoch milliseconds.",
             ),
-            _field("priority", "int", "Reserved: higher will go first.", default=0),
+            _field("priority", "int", "Higher goes first.", default=0),
             _optional("tenant", "string", "Who shares slots fairly with others."),
             _field(
                 "mode",

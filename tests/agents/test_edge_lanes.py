@@ -24,6 +24,8 @@ class Job:
     number: int
     slots: Slots
     size_bytes: int = 10
+    tenant: str = ""
+    priority: int = 0
 
 
 @dataclass
@@ -196,3 +198,25 @@ def test_an_idle_lane_is_forgotten():
     lanes, runner = filled(Slots(limit=1), "a")
     end(lanes, runner)
     assert (lanes.by_key, lanes.records, lanes.size_bytes) == ({}, 0, 0)
+
+
+def test_a_tenant_with_many_keys_leaves_slots_to_others():
+    runner = Runner()
+    lanes, slots = Lanes(run=runner), Slots(limit=1)
+    for number, key in enumerate("abcdef"):
+        lanes.submit(key, Job(key, number, slots, tenant="hog"))
+    lanes.submit("x", Job("x", 6, slots, tenant="guest"))
+    for _ in range(2):
+        end(lanes, runner)
+    assert "x" in begun(runner)
+
+
+def test_what_is_more_important_goes_first_and_order_within_a_key_stays():
+    runner = Runner()
+    lanes, slots = Lanes(run=runner), Slots(limit=1)
+    for number, (key, priority) in enumerate([("a", 0), ("b", 0), ("c", 5), ("b", 9)]):
+        lanes.submit(key, Job(key, number, slots, priority=priority))
+    while runner.running:
+        end(lanes, runner)
+    # The second of b is the most important, and waits for the first of b.
+    assert begun(runner) == "acbb"
