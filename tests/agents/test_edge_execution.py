@@ -706,3 +706,11 @@ async def test_order_and_slots_are_those_of_the_home(bench):
     assert isinstance(admitted, Admitted)
     assert admitted.key == "s"
     assert admitted.slots is bench.agent.slots
+
+
+def test_a_request_waits_for_its_slot_as_its_tenant_with_its_priority(bench):
+    value = bench.value(tenant="acme", priority=7)
+    admitted = bench.agent.admit(bench.record(value))
+    assert (admitted.tenant, admitted.priority) == ("acme", 7)
+    admitted = bench.agent.admit(bench.request())
+    assert (admitted.tenant, admitted.priority) == ("", 0)
