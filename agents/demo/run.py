@@ -41,12 +41,14 @@ def run_demo(env: Mapping[str, str], say: Say) -> None:
         ) as stage,
     ):
         say(f"topics  {stage.name}.*")
-        with WorkerProcess(stage.env, stage.log) as worker:
+        with WorkerProcess(stage.env, stage.log) as worker, asyncio.Runner() as runner:
+            # An interrupt in the middle of making a loop leaves half of one, loudly.
+            runner.get_loop()
             say(f"worker  starting, pid {worker.pid}")
             conversation = Conversation(stage, worker, clock, say)
             talk = conversation.hold(tickets)
             try:
-                tally = asyncio.run(talk)
+                tally = runner.run(talk)
             finally:
                 talk.close()  # an interrupt may come before its first step
             code = worker.stop()
