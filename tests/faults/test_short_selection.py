@@ -1,6 +1,6 @@
 """A short campaign: some faults of each sort under load, and every invariant checked.
 
-`make faults` has them all, and takes its time.
+In `make faults`, until what it saw once (docs/guarantees.md, weak spots) is understood.
 """
 
 import pytest
@@ -13,7 +13,7 @@ FAULTS = ("kill", "zombie", "cut", "lm-garbage", "broker-kill")
 SEED = 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_nothing_is_violated_in_a_short_campaign(kafka, tmp_path, figures):
     planned = plan(
