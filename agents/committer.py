@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 OFFSETS_EVERY_S: Final = 1.0
 """How often a task commits its group offsets along. They are a copy of the position
-record, for tools that show lag; a copy in every transaction would cost two of its six
+record, for tools that show lag; a copy in every transaction would cost two of its five
 requests, and three of its sixteen appends at the broker."""
 
 

@@ -190,6 +190,8 @@ class EdgeConsumer(driver.Consumer):
         # included: what it brings from before them comes again, what it brings from
         # behind them does not.
         self._era = (0, 0)
+        # Those that have a place to read on: while tasks are opened, theirs have none.
+        self._sought: frozenset[Any] = frozenset()
 
     def _new_consumer_thread(self) -> EdgeThread:
         return EdgeThread(self, loop=self.loop, beacon=self.beacon)
@@ -218,8 +220,13 @@ class EdgeConsumer(driver.Consumer):
         """As above."""
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
+        sought = active_partitions & self._sought
+        if not sought:
+            # Of no partitions aiokafka would make all.
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return {}
         try:
-            fetched: Any = await super()._getmany(active_partitions, timeout)
+            fetched: Any = await super()._getmany(sought, timeout)
         except UNREADABLE as error:
             await self.app.edge.unreadable(error)
             return {}
@@ -233,8 +240,10 @@ class EdgeConsumer(driver.Consumer):
         }
         assigned = self.assignment()
         wanted = {tp: offset for tp, offset in at.items() if tp in assigned}
+        self._sought = frozenset()
         if wanted:
             await self.seek_wait(wanted)
+        self._sought = frozenset(wanted)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001
@@ -342,6 +351,8 @@ class EdgeRecovery(Recovery):
             self.signal_recovery_start.clear()
             generation = self._generation_id
             try:
+                if self._current(generation) and self.app.edge.resume_at():
+                    await self._wait(self._read_on())
                 await self._assign(generation)
                 if self._current(generation):
                     await self._wait(self._resume_streams(generation_id=generation))
@@ -356,6 +367,18 @@ class EdgeRecovery(Recovery):
                 log.exception("edge.assign_failed")
                 self.app.edge.fatal(error)
                 return
+
+    async def _read_on(self) -> None:
+        """Take up what stays here again: a restore of the rest may take minutes."""
+        app, consumer = self.app, self.app.consumer
+        app.edge.resumed()
+        consumer.resume_partitions(
+            {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
+        )
+        await consumer.perform_seek()
+        app.flow_control.resume()
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()  # noqa: SLF001 - as Faust does at the end
 
     async def _assign(self, generation: int) -> None:
         sources = self.app.edge.source_topics()

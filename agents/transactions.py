@@ -180,17 +180,14 @@ class Transactor:
         once, to nobody who waits for a record; all that comes behind it only hears
         that there is no transaction.
         """
+        if isinstance(error, FENCED):
+            return error
         end = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
         if end is None or not end.done() or end.cancelled():
             return error
         told: BaseException = end.exception() or error
-        fenced = isinstance(error, FENCED)
-        if fenced:
-            return error
         # What it did not expect it wraps, and a lost permission is not in its list.
-        if isinstance(told.__cause__, REFUSALS):
-            told = told.__cause__
-        return told
+        return told.__cause__ if isinstance(told.__cause__, REFUSALS) else told
 
     async def close(self) -> None:
         """Stop the producer, within bounds; an open transaction is left to abort."""

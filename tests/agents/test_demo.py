@@ -1,12 +1,10 @@
 """The demo as a newcomer sees it: once from start to end, once interrupted."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -15,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from agents.broker.installation import CACHE_VARIABLE
 from tests.integration.eventually import eventually
+from tests.integration.processes import bare_environment
 
 ROOT = Path(__file__).parents[2]
 SUMMARY = "demo: requests=200 results=200 missing=0 duplicates=0 dead_letters=0"
@@ -24,9 +23,7 @@ READY = re.compile(r"worker  starting, pid (\d+)")
 @pytest.fixture
 def env(own_cache: Path) -> dict[str, str]:
     """Nothing of ours: the demo finds all that it needs."""
-    inherited: Mapping[str, str] = os.environ  # noqa: TID251 - a child's environment
-    rest = {k: v for k, v in inherited.items() if not k.startswith("PENSTOCK_")}
-    return {**rest, CACHE_VARIABLE: str(own_cache)}
+    return bare_environment() | {CACHE_VARIABLE: str(own_cache)}
 
 
 def demo(env: dict[str, str], folder: Path = ROOT) -> subprocess.Popen[str]:

@@ -87,10 +87,10 @@ class FakeKafkaConsumer:
     _closed = False
     _max_poll_records = None
 
-    def __init__(self, *tps: TP) -> None:
+    def __init__(self) -> None:
         self._fetcher = self._subscriptions = self
-        self.positions = dict.fromkeys(tps, 0)
-        self.ends = dict.fromkeys(tps, 0)
+        self.positions: dict[TP, int] = {}
+        self.ends: dict[TP, int] = {}
         self.fetches = 0
         self._arrived = asyncio.Event()
 
@@ -114,17 +114,17 @@ class FakeKafkaConsumer:
     def fetch_context(self) -> Iterator[None]:
         yield
 
-    async def fetched_records(self, *_: object, **__: object) -> dict:
+    async def fetched_records(self, tps: set[TP], *_: object, **__: object) -> dict:
         self.fetches += 1
-        while not (drained := self._drain()):
+        while not (drained := self._drain(tps)):
             self._arrived.clear()
             await self._arrived.wait()
         return drained
 
-    def _drain(self) -> dict[TP, list[ConsumerRecord]]:
+    def _drain(self, tps: set[TP]) -> dict[TP, list[ConsumerRecord]]:
         drained = {}
         for tp, at in self.positions.items():
-            if at < self.ends[tp]:
+            if at < self.ends[tp] and (tp in tps or not tps):
                 drained[tp] = [
                     fetched(tp, offset) for offset in range(at, self.ends[tp])
                 ]
@@ -176,16 +176,23 @@ class Reading:
     def __init__(self, app: EdgeApp, *tps: TP) -> None:
         self.app = app
         self.edge: FakeEdge = app.edge
-        self.kafka = FakeKafkaConsumer(*tps)
+        self.kafka = FakeKafkaConsumer()
         self.consumer: EdgeConsumer = self.app.consumer
         self.consumer._thread._consumer = self.kafka  # noqa: SLF001
         self.consumer._thread.call_thread = directly  # noqa: SLF001
         self.consumer.callback = self._take
-        self.consumer._set_active_tps(set(tps))  # noqa: SLF001
+        self.assign(*tps)
         self.taken: list[tuple[str, int, int]] = []
         self.bundles: list[int] = []
         self.on_take: dict[int, Callable[[], Any]] = {}
         """What happens once a bundle that ends with this offset is taken."""
+
+    def assign(self, *tps: TP) -> None:
+        """Have *tps* as well, sought at their beginning."""
+        self.kafka.positions |= dict.fromkeys(tps, 0)
+        self.kafka.ends |= dict.fromkeys(tps, 0)
+        self.consumer._set_active_tps(set(self.kafka.positions))  # noqa: SLF001
+        self.consumer._sought = frozenset(self.kafka.positions)  # noqa: SLF001
 
     async def _take(self, message: Any) -> None:
         self.bundles.append(len(message.value))
@@ -301,7 +308,7 @@ async def test_all_that_was_fetched_is_handed_on_in_order(reading):
 
 async def test_records_travel_in_bundles_partitions_in_turn(reading, monkeypatch):
     monkeypatch.setattr(faust_edge, "BUNDLE", 4)
-    reading.kafka.positions[THERE] = reading.kafka.ends[THERE] = 0
+    reading.assign(THERE)
     reading.kafka.append(HERE, 10)
     reading.kafka.append(THERE, 3)
     async with reading.draining():
@@ -438,6 +445,29 @@ async def test_reading_goes_on_where_the_tasks_say(reading):
     assert reading.kafka.positions == {HERE: 7, STATE: 0}  # THERE is not ours
 
 
+async def test_a_partition_is_not_fetched_before_its_task_says_where_to_begin(reading):
+    reading.consumer._sought = frozenset({STATE})  # noqa: SLF001
+    reading.kafka.append(HERE)
+    async with reading.draining():
+        await turns()
+        assert reading.kafka.positions[HERE] == 0
+        reading.kafka.append(HERE, 2)
+        reading.edge.at = {HERE: 1}
+        await reading.seek_and_resume()
+        reading.kafka.append(STATE)  # ends the fetch that is under way
+        await until(lambda: len(reading.offsets) == 2)
+    assert reading.offsets == [1, 2]
+
+
+async def test_with_no_place_to_read_at_all_nothing_is_fetched(reading):
+    """aiokafka makes all partitions of none."""
+    reading.consumer._sought = frozenset()  # noqa: SLF001
+    reading.kafka.append(HERE)
+    async with reading.draining():
+        await turns()
+    assert not reading.kafka.fetches
+
+
 # Recovery.
 
 
@@ -494,6 +524,18 @@ async def test_streams_resume_only_once_the_tasks_are_ready(recovery):
     assert edge.assigned == [{0, 1}]
     await turns()
     assert not hasattr(recovery, "resumes")
+    edge.ready.set()
+    await until(lambda: hasattr(recovery, "resumes"))
+    assert recovery.resumes == [1]
+
+
+async def test_what_stays_is_read_on_while_the_rest_is_opened(recovery):
+    edge = recovery.app.edge
+    edge.at = {HERE: 3}
+    await rebalance(recovery, 1)
+    await until(lambda: edge.assigned)
+    assert recovery.app.consumer.flow_active
+    assert recovery.app.consumer._thread._consumer.positions[HERE] == 3  # noqa: SLF001
     edge.ready.set()
     await until(lambda: hasattr(recovery, "resumes"))
     assert recovery.resumes == [1]

@@ -1,6 +1,5 @@
 """A campaign: faults happen to a town under load, and everything is checked."""
 
-import os
 import random
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from tests.faults.trend import trends
 from tests.faults.verdict import violations
 from tests.integration.eventually import eventually
 from tests.integration.lab import PARTITIONS
+from tests.integration.processes import bare_environment
 
 PATIENCE_S: Final = 90.0
 """How long healing may take; then it counts as a violation of I9."""
@@ -225,12 +225,7 @@ class Campaign:
             if not t.endswith(".schemas")
         }
         keeper = next(iter(self._town.crew.places))
-        env = {
-            k: v
-            for k, v in os.environ.items()  # noqa: TID251 - a child's environment
-            if not k.startswith("PENSTOCK_")
-        }
-        env |= {"PENSTOCK_PREFIX": lab.prefix}
+        env = bare_environment() | {"PENSTOCK_PREFIX": lab.prefix}
         history.dumps = dump(env, lab.folder / f"state-{keeper}", TABLES)
         history.samples = self._sampler.samples
         history.troubles = [

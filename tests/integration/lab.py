@@ -26,7 +26,7 @@ from streams.config import Settings
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_folder
 from streams.plan import Pipeline
-from tests.integration.processes import WORKER, WorkerProcess
+from tests.integration.processes import WORKER, WorkerProcess, bare_environment
 from tests.integration.reading import Seen, Tail
 
 PARTITIONS: Final = 4
@@ -171,13 +171,8 @@ class Lab:
         """Start a worker; one that has the same *name* has the same state folder."""
         env = self._ours() | {"PENSTOCK_STATE_DIR": str(self.folder / f"state-{name}")}
         env |= {f"PENSTOCK_{k.upper()}": str(v) for k, v in settings.items()}
-        inherited = {
-            k: v
-            for k, v in os.environ.items()  # noqa: TID251 - a child's environment
-            if not k.startswith("PENSTOCK_")
-        }
         log = self.folder / f"worker-{name}.log"
-        started = WorkerProcess(inherited | env, log, entry)
+        started = WorkerProcess(bare_environment() | env, log, entry)
         self._workers.append(started)
         return started
 

@@ -1,6 +1,7 @@
 """A worker as its operator has it: a process, its log, its HTTP port, signals."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,7 +20,14 @@ REPO: Final = Path(__file__).parents[2]
 READY_WITHIN_S: Final = 45.0
 WORKER: Final = ("agents", "worker")
 """The module that is a worker, and what it is told."""
+PREFIX: Final = "PENSTOCK_"
 SAMPLE: Final = re.compile(r"^(\w+)(\{.*\})? (\S+)$", re.MULTILINE)
+
+
+def bare_environment() -> dict[str, str]:
+    """Return this process' environment without any setting of penstock's."""
+    env = os.environ  # noqa: TID251 - a child's environment
+    return {k: v for k, v in env.items() if not k.startswith(PREFIX)}
 
 
 class WorkerProcess:
