@@ -21,11 +21,12 @@ from agents.faust_edge import BUNDLE, EdgeApp, EdgeConsumer, EdgeSchema
 from agents.health import Health
 from agents.http import HttpServer
 from agents.ledger import LedgerStore
+from agents.lost_markers import LostMarkers
 from agents.metrics import Metrics
 from agents.pipelines import PipelineAgent
 from agents.record import Record
 from agents.registry_client import RegistryClient
-from agents.restore import Shelf
+from agents.restore import Shelf, changelog
 from agents.schema_topic import SchemaTopic
 from agents.schemas import SchemaFinder
 from agents.seams import Seams
@@ -119,6 +120,11 @@ class Worker:
         self.topics = {
             name: Topics.of(settings.prefix, name) for name in sorted(pipelines)
         }
+        self._markers = markers_of(
+            settings,
+            self.topics.values(),
+            lambda n: metrics.count("penstock_lost_markers_total", n),
+        )
         self._faust = self._faust_app()
         self.tasks = Tasks(
             settings,
@@ -294,6 +300,8 @@ class Worker:
             group=s.group,
             commit_timeout_s=s.commit_timeout_s,
             transaction_timeout_s=s.transaction_timeout_s,
+            partition=partition,
+            markers=self._markers,
         )
 
     def _shortened(self, entries: int) -> None:
@@ -390,6 +398,7 @@ class Worker:
         while True:
             await asyncio.sleep(LOOK_S)
             self.health.end_if_ill()
+            self.tasks.look()
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
         # Without them a worker goes on, and nobody sees where to.
@@ -442,6 +451,22 @@ def register(app: EdgeApp, agent: PipelineAgent, tasks: Tasks, partitions: int) 
                 )
 
     return app.agent(topic, name=agent.pipeline.name)(requests)
+
+
+def markers_of(
+    settings: Settings,
+    topics: Iterable[Topics],
+    found: Callable[[int], None] = lambda _: None,
+) -> LostMarkers:
+    """Return what looks after lost markers in all that tasks of this app write."""
+    each = list(topics)
+    return LostMarkers(
+        state=[changelog(settings.group, table) for table in TABLES],
+        outputs=[out for t in each for out in (t.stages, t.results, t.dlq)],
+        shared=[t.requests for t in each],
+        partitions=settings.partitions,
+        found=found,
+    )
 
 
 def shape_of(settings: Settings, pipelines: Mapping[str, Pipeline]) -> str:

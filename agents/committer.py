@@ -169,12 +169,18 @@ class Committer:
         finally:
             self._watcher.held(self.partition, held=False)
 
+    def look(self) -> None:
+        """Commit soon, even nothing, if the last transaction may have lost markers."""
+        if self._transactor.lost_touch:
+            self._wake.set()
+
     async def flush(self) -> None:
         """Commit everything that is pending now."""
         batch, self._pending = self._pending, []
         self._in_flight_bytes, self._pending_bytes = self._pending_bytes, 0
         self._in_flight = len(batch)
-        if batch or (self._owed and self._offsets_now()):
+        owing = self._owed and self._offsets_now()
+        if batch or owing or self._transactor.lost_touch:
             await self._commit(batch)
         self._in_flight = self._in_flight_bytes = 0
 

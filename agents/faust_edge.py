@@ -351,11 +351,7 @@ class EdgeRecovery(Recovery):
             self.signal_recovery_start.clear()
             generation = self._generation_id
             try:
-                if self._current(generation) and self.app.edge.resume_at():
-                    await self._wait(self._read_on())
-                await self._assign(generation)
-                if self._current(generation):
-                    await self._wait(self._resume_streams(generation_id=generation))
+                await self._follow(generation)
             except RebalanceAgain:
                 continue
             except ServiceStopped:
@@ -367,6 +363,13 @@ class EdgeRecovery(Recovery):
                 log.exception("edge.assign_failed")
                 self.app.edge.fatal(error)
                 return
+
+    async def _follow(self, generation: int) -> None:
+        if self._current(generation) and self.app.edge.resume_at():
+            await self._wait(self._read_on())
+        await self._assign(generation)
+        if self._current(generation):
+            await self._wait(self._resume_streams(generation_id=generation))
 
     async def _read_on(self) -> None:
         """Take up what stays here again: a restore of the rest may take minutes."""

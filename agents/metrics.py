@@ -28,6 +28,8 @@ EdgeCounter = Literal[
     "penstock_tasks_dead_total",
     # Request ids forgotten before their time, because the ledger was full.
     "penstock_ledger_shortened_total",
+    # Partitions whose transaction the broker had left open, and that we ended.
+    "penstock_lost_markers_total",
     # Changelog records that restores read.
     "penstock_restored_total",
 ]
@@ -84,6 +86,7 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "penstock_commits_in_doubt_total": ("outcome",),
     "penstock_tasks_dead_total": (),
     "penstock_ledger_shortened_total": (),
+    "penstock_lost_markers_total": (),
     "penstock_restored_total": (),
     "penstock_commit_seconds": (),
     "penstock_task_running": ("partition",),

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from agents.failures import GroupBusyError, OffsetsGoneError, ResetFailedError
 from agents.group import member_count
 from agents.kafka_admin import admin_of
+from agents.lost_markers import LostMarkers
 from agents.position import KEY, Position, SourcePosition
 from agents.restore import changelog
 from agents.sources import TopicEnds, read_ends
@@ -66,10 +67,13 @@ async def plan_reset(
     return moves
 
 
-async def reset(settings: Settings, moves: Sequence[Move], shape: str) -> None:
+async def reset(
+    settings: Settings, moves: Sequence[Move], shape: str, markers: LostMarkers
+) -> None:
     """Make *moves* true, one transaction for each partition number.
 
-    *shape* is the fingerprint of the app, ``agents.app.shape_of``.
+    *shape* is the fingerprint of the app, ``agents.app.shape_of``; *markers* looks at
+    what its tasks write, ``agents.app.markers_of``.
 
     Raises:
         ResetFailedError: a partition's transaction is not in, or may not be.
@@ -77,7 +81,7 @@ async def reset(settings: Settings, moves: Sequence[Move], shape: str) -> None:
     for partition in sorted({move.tp.partition for move in moves}):
         here = [move for move in moves if move.tp.partition == partition]
         nexts = {m.tp: m.next for m in here if m.next is not None}
-        await _reset(settings, partition, nexts, shape)
+        await _reset(settings, partition, nexts, shape, markers)
 
 
 def _move(tp: TopicPartition, ends: TopicEnds, target: Target) -> Move:
@@ -87,7 +91,11 @@ def _move(tp: TopicPartition, ends: TopicEnds, target: Target) -> Move:
 
 
 async def _reset(
-    settings: Settings, partition: int, nexts: Mapping[TopicPartition, int], shape: str
+    settings: Settings,
+    partition: int,
+    nexts: Mapping[TopicPartition, int],
+    shape: str,
+    markers: LostMarkers,
 ) -> None:
     position = Position(
         token=secrets.token_hex(8),
@@ -107,6 +115,8 @@ async def _reset(
         group=settings.group,
         commit_timeout_s=settings.commit_timeout_s,
         transaction_timeout_s=settings.transaction_timeout_s,
+        partition=partition,
+        markers=markers,
     )
     try:
         await transactor.renew()

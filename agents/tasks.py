@@ -102,6 +102,11 @@ class Tasks:
             or task.span >= MAX_SPAN
         }
 
+    def look(self) -> None:
+        """Let tasks that have nothing to commit see whether their broker restarted."""
+        for task in self.by_partition.values():
+            task.committer.look()
+
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
         """Have exactly the tasks of *partitions*, as long as this is *current*.
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     CorruptRecordException,
@@ -41,6 +42,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
+
+from agents.lost_markers import LostMarkers
 
 FENCED: Final = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping)
 
@@ -116,7 +119,7 @@ Outcome = Committed | NotCommitted | InDoubt | Fenced
 class Transactor:
     """The transactional producer of one task."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root wires it
         self,
         bootstrap: str,
         transactional_id: str,
@@ -124,13 +127,26 @@ class Transactor:
         group: str,
         commit_timeout_s: float,
         transaction_timeout_s: float,
+        partition: int = 0,
+        markers: LostMarkers | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._transactional_id = transactional_id
         self._group = group
+        self._partition = partition
+        self._markers = markers or LostMarkers()
         self._commit_timeout_s = commit_timeout_s
         self._transaction_timeout_s = transaction_timeout_s
         self._producer: Any = None
+        self._link: Any = None
+
+    @property
+    def lost_touch(self) -> bool:
+        """Whether the connection to the coordinator is not what it was."""
+        if self._producer is None:
+            return False
+        link = _link(self._producer)
+        return link is None or link is not self._link or not link.connected()
 
     async def renew(self) -> None:
         """Become the only producer with this transactional id (InitProducerId).
@@ -140,6 +156,7 @@ class Transactor:
 
         Raises:
             KafkaError: the broker cannot be reached, or refuses.
+            TimeoutError: it takes longer than a transaction may.
         """
         await self.close()
         producer = AIOKafkaProducer(
@@ -153,11 +170,17 @@ class Transactor:
         )
         try:
             async with asyncio.timeout(self._transaction_timeout_s):
-                await producer.start()
+                await self._begin(producer)
         except BaseException:
             await _stop(producer)
             raise
-        self._producer = producer
+        self._producer, self._link = producer, _link(producer)
+
+    async def _begin(self, producer: Any) -> None:
+        await producer.client.bootstrap()
+        await self._markers.remember(producer, self._transactional_id)
+        await producer.start()
+        await self._markers.end(producer, self._transactional_id, self._partition)
 
     async def commit(
         self,
@@ -165,6 +188,8 @@ class Transactor:
         offsets: Mapping[TopicPartition, int],
     ) -> Outcome:
         """Publish *records* and commit *offsets* in one transaction."""
+        if self.lost_touch:
+            return NotCommitted(error=ReconnectedError())
         try:
             next_offsets = await self._fill(records, offsets)
         except _RefusedError as refusal:
@@ -187,7 +212,9 @@ class Transactor:
             return error
         told: BaseException = end.exception() or error
         # What it did not expect it wraps, and a lost permission is not in its list.
-        return told.__cause__ if isinstance(told.__cause__, REFUSALS) else told
+        if isinstance(told.__cause__, REFUSALS):
+            told = told.__cause__
+        return told
 
     async def close(self) -> None:
         """Stop the producer, within bounds; an open transaction is left to abort."""
@@ -241,6 +268,14 @@ class Transactor:
         return Committed(next_offsets=next_offsets)
 
 
+class ReconnectedError(KafkaError):  # type: ignore[misc] # aiokafka is untyped
+    """The coordinator answered the last EndTxn, and then its connection broke.
+
+    Its markers may be lost (agents/lost_markers.py), and a transaction on top of them
+    would decide them. So the producer is renewed first.
+    """
+
+
 class _RefusedError(Exception):
     """A send failed; *topic* says whose."""
 
@@ -248,6 +283,12 @@ class _RefusedError(Exception):
         super().__init__(topic)
         self.error = error
         self.topic = topic
+
+
+def _link(producer: Any) -> Any:
+    """Return *producer*'s connection to its transaction coordinator."""
+    node = producer._sender._coordinators.get(CoordinationType.TRANSACTION)  # noqa: SLF001
+    return producer.client._conns.get((node, ConnectionGroup.COORDINATION))  # noqa: SLF001
 
 
 def _seen(future: "asyncio.Future[Any]") -> None:

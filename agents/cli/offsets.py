@@ -35,14 +35,15 @@ def reset_verb(*, target: Target, dry_run: bool) -> None:
     call = invocation()
     settings = call.connected_settings()
     pipelines = compiled(call, settings)
-    topics = [Topics.of(settings.prefix, name).requests for name in sorted(pipelines)]
+    topics = [Topics.of(settings.prefix, name) for name in sorted(pipelines)]
     asyncio.run(check(settings, sorted(pipelines)))
-    moves = asyncio.run(plan_reset(settings, topics, target))
+    moves = asyncio.run(plan_reset(settings, [t.requests for t in topics], target))
     if not dry_run:
         # Only here: the shape is the worker's, which comes with Faust.
-        from agents.app import shape_of  # noqa: PLC0415
+        from agents.app import markers_of, shape_of  # noqa: PLC0415
 
-        asyncio.run(reset(settings, moves, shape_of(settings, pipelines)))
+        shape, markers = shape_of(settings, pipelines), markers_of(settings, topics)
+        asyncio.run(reset(settings, moves, shape, markers))
     call.show(
         [
             {

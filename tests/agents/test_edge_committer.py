@@ -486,6 +486,19 @@ async def test_a_broker_that_is_away_is_waited_for(bench):
     assert bench.results() == [b"0"]
 
 
+async def test_a_task_without_work_renews_a_producer_whose_broker_went(bench):
+    working = asyncio.create_task(bench.committer.work())
+    bench.committer.look()
+    await turns(20)
+    assert bench.transactor.epoch == 1
+    bench.transactor.lost_touch = True
+    bench.committer.look()
+    await until(lambda: bench.transactor.epoch == 2)
+    assert not bench.transactor.lost_touch
+    bench.committer.close()
+    await working
+
+
 async def test_a_damaged_record_is_no_proof_of_anything(bench):
     def damage(transactor, records, offsets):
         outcome = lost_request(transactor, records, offsets)

@@ -131,12 +131,14 @@ class FakeTransactor:
         self.gate: asyncio.Event | None = None
         """Set to make commits wait until it is set."""
         self.attempts = 0
+        self.lost_touch = False
         self.under_way = asyncio.Event()
 
     async def renew(self) -> None:
         await asyncio.sleep(0)
         if self.kafka.away:
             raise KafkaError
+        self.lost_touch = False
         self.epoch = self.kafka.epochs[self.name] = (
             self.kafka.epochs.get(self.name, 0) + 1
         )
@@ -156,7 +158,7 @@ class FakeTransactor:
         return outcome
 
     def _outcome(self, records, offsets) -> Outcome:
-        if self.epoch is None:
+        if self.epoch is None or self.lost_touch:
             return NotCommitted(error=KafkaError("nobody renewed the producer"))
         if self.epoch != self.kafka.epochs[self.name]:
             return Fenced(error=ProducerFenced())

@@ -19,6 +19,7 @@ from agents.transactions import (
     InDoubt,
     NotCommitted,
     Outgoing,
+    ReconnectedError,
     Transactor,
 )
 
@@ -132,6 +133,20 @@ async def test_a_commit_tells_the_offset_behind_the_last_record_of_each_topic(la
     seen = await lab.read()
     assert seen == [(0, b"a"), (1, b"b"), (3, b"d"), (4, b"e")]  # 2 is a marker
     assert second == Committed(next_offsets={TopicPartition(lab.out, 0): 5})
+
+
+async def test_a_producer_whose_coordinator_went_away_must_be_renewed_first(lab):
+    transactor = await lab.transactor()
+    await transactor.commit([lab.record(b"a")], {})
+    assert not transactor.lost_touch
+    transactor._link.close()  # noqa: SLF001 - as a broker does that ends
+    assert transactor.lost_touch
+    outcome = await transactor.commit([lab.record(b"b")], {})
+    assert isinstance(outcome, NotCommitted)
+    assert isinstance(outcome.error, ReconnectedError)
+    await transactor.renew()
+    assert isinstance(await transactor.commit([lab.record(b"b")], {}), Committed)
+    assert [value for _, value in await lab.read()] == [b"a", b"b"]
 
 
 async def test_offsets_are_committed_with_the_records(lab):

@@ -460,7 +460,7 @@ async def test_a_partition_is_not_fetched_before_its_task_says_where_to_begin(re
 
 
 async def test_with_no_place_to_read_at_all_nothing_is_fetched(reading):
-    """aiokafka makes all partitions of none."""
+    """Of no partitions, aiokafka makes all."""
     reading.consumer._sought = frozenset()  # noqa: SLF001
     reading.kafka.append(HERE)
     async with reading.draining():
