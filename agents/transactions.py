@@ -205,10 +205,9 @@ class Transactor:
         once, to nobody who waits for a record; all that comes behind it only hears
         that there is no transaction.
         """
-        if isinstance(error, FENCED):
-            return error
         end = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001
-        if end is None or not end.done() or end.cancelled():
+        untold = end is None or not end.done() or end.cancelled()
+        if untold or isinstance(error, FENCED):
             return error
         told: BaseException = end.exception() or error
         # What it did not expect it wraps, and a lost permission is not in its list.
