@@ -9,12 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 import structlog
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import KafkaError
 
 from agents import failpoints, transactions
 from agents.exit_codes import ExitCode
 from agents.failpoint_rules import POINTS, rules_of
 from agents.failpoints import Failpoints, armed, seams_of
+from agents.lost_markers import LostMarkers
 from agents.restore import Restored, Restorer, changelog
 from agents.seams import Seams
 from agents.tables import JOURNAL, DiskFullError, StoreMark
@@ -68,6 +70,7 @@ class Story:
             group=GROUP,
             commit_timeout_s=1.0,
             transaction_timeout_s=2.0,
+            markers=NoneLost(),
         )
         restorer = seams.restorer("nowhere:9", GROUP, None, None, accept_loss=False)
         try:
@@ -85,12 +88,31 @@ class Story:
         return self
 
 
+class NoneLost(LostMarkers):
+    """Finds that no marker was lost, without looking."""
+
+    async def remember(self, *_: object) -> None:
+        pass
+
+    async def end(self, *_: object) -> None:
+        pass
+
+
 class FakeProducer:
     """A transactional producer to which everything succeeds."""
 
     def __init__(self, told: list[str]) -> None:
         self.told = told
+        link = SimpleNamespace(connected=lambda: True)
+        self._sender = SimpleNamespace(_coordinators={CoordinationType.TRANSACTION: 1})
+        self.client = SimpleNamespace(
+            bootstrap=self._bootstrap,
+            _conns={(1, ConnectionGroup.COORDINATION): link},
+        )
         self._txn_manager = SimpleNamespace(wait_for_transaction_end=lambda: None)
+
+    async def _bootstrap(self) -> None:
+        pass
 
     async def start(self) -> None:
         self.told.append("init")

@@ -1,7 +1,4 @@
-"""A short campaign: some faults of each sort under load, and every invariant checked.
-
-In `make faults`, until what it saw once (docs/guarantees.md, weak spots) is understood.
-"""
+"""A short campaign: some faults of each sort under load, and every invariant checked."""
 
 import pytest
 
@@ -13,7 +10,7 @@ FAULTS = ("kill", "zombie", "cut", "lm-garbage", "broker-kill")
 SEED = 5
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_nothing_is_violated_in_a_short_campaign(kafka, tmp_path, figures):
     planned = plan(

@@ -7,8 +7,8 @@ from tests.integration.processes import WorkerProcess
 from tests.integration.texts import ECHO
 from tests.integration.verdict import answered
 
-OPENING_S = 12
-SOON_S = 6
+OPENING_S = 8
+SOON_S = 5
 
 
 def tasks(worker: WorkerProcess) -> float:
