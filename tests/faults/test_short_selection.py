@@ -1,4 +1,4 @@
-"""A short campaign: some faults of each sort under load, and every invariant checked."""
+"""A short campaign: faults of each sort under load, and every invariant checked."""
 
 import pytest
 
