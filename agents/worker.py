@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from agents.app import Worker, shape_of
 from agents.checks import check
@@ -181,13 +181,9 @@ class _Process:
         self._stop.set()
 
     def _exit_code(self) -> ExitCode:
-        error = self._error
-        if error is None:
+        if self._error is None:
             return ExitCode.DONE
-        if isinstance(error, REFUSALS):
-            error = BrokerRefusesError(self._settings.bootstrap, str(error))
-        elif isinstance(error, KafkaError):
-            error = BrokerUnreachableError(self._settings.bootstrap)
+        error = explained(self._error, self._settings.bootstrap)
         print(f"penstock worker: {_said(error)}", file=sys.stderr)  # noqa: T201 - the one line
         if isinstance(error, ConfigError | SchemaError):
             return ExitCode.USAGE
@@ -201,6 +197,15 @@ class _Process:
             _leave(int(self._exit_code()), "worker.stop_forced", budget_s)
 
         _later(budget_s, leave)
+
+
+def explained(error: BaseException, bootstrap: str) -> BaseException:
+    """Return *error*, or what it means to the operator of a worker."""
+    if isinstance(error, REFUSALS):
+        return BrokerRefusesError(bootstrap, str(error))
+    if isinstance(error, KafkaTimeoutError) or getattr(error, "retriable", False):
+        return BrokerUnreachableError(bootstrap)
+    return error
 
 
 def _said(error: BaseException) -> str:

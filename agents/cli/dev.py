@@ -26,6 +26,8 @@ def demo() -> None:
     # Only here: it takes the Kafka client to send and read.
     from agents.demo.run import run_demo  # noqa: PLC0415
 
+    # A background job of a script is born deaf to Ctrl-C, and to what is made of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # As Ctrl-C: whoever stops us wants the broker and the worker stopped as well.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     run_demo(invocation().env, click.echo)

@@ -152,6 +152,10 @@ def _thrown_into(running: EdgeApp, name: str) -> None:
 def _throw(task: "asyncio.Task[None]") -> None:
     # Whatever the innermost coroutine waits for fails now.
     waited = task._fut_waiter  # type: ignore[attr-defined] # asyncio has it
+    if waited is None or waited.done():
+        # It is about to run; a turn later it waits again.
+        task.get_loop().call_soon(_throw, task)
+        return
     waited.set_exception(PlantedError())
 
 
