@@ -43,6 +43,8 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
+from mode.utils.objects import cached_property
+from mode.utils.queues import FlowControlEvent
 
 from agents.failures import InstanceTakenError
 from agents.fetch_bounds import bound
@@ -497,6 +499,18 @@ class EdgeTable(faust.Table[bytes, bytes]):
         )
 
 
+class EdgeFlow(FlowControlEvent):
+    """Flow control of streams that drops nothing while the flow goes on.
+
+    Faust empties the streams whenever it resumes them. After a rebalance it is done
+    twice, and what was handed on in between would be gone, behind the consumer's back.
+    """
+
+    def resume(self) -> None:
+        if not self.is_active():
+            super().resume()
+
+
 class EdgeApp(faust.App):
     """A Faust app that leaves settling to *edge*."""
 
@@ -509,6 +523,10 @@ class EdgeApp(faust.App):
         self.edge = edge
         self.fetch_bytes = fetch_bytes
         super().__init__(name, TableManager=EdgeTables, Table=EdgeTable, **options)
+
+    @cached_property
+    def flow_control(self) -> EdgeFlow:
+        return EdgeFlow(loop=self.loop)
 
     def _new_transport(self) -> EdgeTransport:
         return EdgeTransport(self.conf.broker_consumer, self)

@@ -73,12 +73,13 @@ class Lab:
     async def read(
         self, topic: str | None = None, partition: int = 0
     ) -> list[tuple[int, bytes]]:
-        """Return what a read_committed reader sees now: offsets and values."""
+        """Return what a read_committed reader sees once nothing is open."""
         tp = TopicPartition(topic or self.out, partition)
         found = []
-        async with self.reader("read_committed") as reader:
-            reader.assign([tp])
+        async with self.reader("read_uncommitted") as reader:
             [end] = (await reader.end_offsets([tp])).values()
+        async with asyncio.timeout(10), self.reader("read_committed") as reader:
+            reader.assign([tp])
             while await reader.position(tp) < end:
                 for records in (await reader.getmany(timeout_ms=200)).values():
                     found += [(r.offset, r.value) for r in records]

@@ -480,7 +480,7 @@ class Resuming(EdgeRecovery):
 
 @pytest.fixture
 async def recovery(reading) -> Any:
-    reading.kafka.positions[THERE] = 0
+    reading.assign(THERE)
     recovery = Resuming(reading.app, reading.app.tables)
     loop = asyncio.create_task(EdgeRecovery._restart_recovery.fun(recovery))  # noqa: SLF001
     yield recovery
@@ -561,6 +561,24 @@ async def test_an_assignment_that_fails_ends_the_worker(recovery):
     await until(lambda: recovery.app.edge.failures)
     assert recovery.app.edge.failures == [recovery.app.edge.broken]
     assert not hasattr(recovery, "resumes")
+
+
+async def test_what_is_on_its_way_to_an_agent_survives_the_second_resume(recovery):
+    """Seen: six records were skipped for good after a rebalance."""
+    app = recovery.app
+    queue = app.FlowControlQueue(8, clear_on_resume=True)
+    app.edge.at = {HERE: 3}
+    app.flow_control.suspend()
+    await rebalance(recovery, 1)
+    await until(lambda: app.edge.assigned)
+    queue.put_nowait("record 3")
+    app.edge.ready.set()
+    await until(lambda: hasattr(recovery, "resumes"))
+    app.flow_control.resume()  # as Faust's own _resume_streams does
+    assert queue.qsize() == 1
+    app.flow_control.suspend()
+    app.flow_control.resume()
+    assert queue.empty()
 
 
 # Tables.

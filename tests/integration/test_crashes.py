@@ -5,6 +5,7 @@ import signal
 from tests.integration.asking import asking
 from tests.integration.eventually import eventually
 from tests.integration.texts import ECHO
+from tests.integration.verdict import Verdict
 
 REQUESTS = 160
 
@@ -28,6 +29,37 @@ def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
         # Those in flight, and those that were answered and not committed.
         assert sum(again.values()) <= len(asked - finished)
         figures(kill_9_repeated=len(again), of_unfinished=len(asked - finished))
+
+
+def test_a_run_that_comes_back_to_a_changed_pipeline_begins_anew_and_is_counted(
+    new_lab, tmp_path, figures
+):
+    with asking(new_lab, tmp_path) as case:
+        worker = case.lab.worker().ready()
+        case.load(REQUESTS)
+        case.answers(but=100)
+        worker.kill()
+        finished, done = case.finished(), set()
+        for seen in case.results.all():
+            done.add(case.lab.decode("ask", "results", seen)["request_id"])
+        file = case.lab.settings.pipelines_dir / "ask.yaml"
+        brief = file.read_text().replace("draft: {", "draft: {instructions: Be brief, ")
+        file.write_text(brief)
+
+        worker = case.lab.worker().ready()
+        case.answers()
+        dropped = worker.metric("penstock_journal_dropped_total")
+        assert worker.terminate() == 0
+        # Of these the first stage was finished, and known by the journal only.
+        halfway = {call.split("/")[0] for call in finished} - done
+        assert dropped == len(halfway) > 0
+        again = case.lm.repeated()
+        assert {call.split("/")[0] for call in finished & again.keys()} <= halfway
+        figures(runs_begun_anew=dropped, calls_paid_again=len(again))
+        verdict = Verdict.of(case.lab, "ask")
+        verdict.check_once(case.asks)
+        verdict.check_order(case.asks)
+        verdict.check_sessions()
 
 
 def test_sigterm_under_load_drains_and_repeats_nothing(new_lab, tmp_path):
