@@ -17,7 +17,7 @@ from agents.consumer_pulse import ConsumerPulse
 from agents.execution import Parts
 from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
-from agents.faust_edge import BUNDLE, EdgeApp, EdgeConsumer, EdgeSchema
+from agents.faust_edge import BUNDLE, Bundle, EdgeApp, EdgeConsumer, EdgeSchema
 from agents.health import Health
 from agents.http import HttpServer
 from agents.ledger import LedgerStore
@@ -179,6 +179,8 @@ class Worker:
             measure=self._measure,
         )
         self._watchers: list[asyncio.Task[None]] = []
+        self._seeking: asyncio.Task[None] | None = None
+        self._missing: set[TopicPartition] = set()
 
     # What agents/faust_edge.py asks of us (its protocol Edge).
 
@@ -235,7 +237,7 @@ class Worker:
         await self._schema_topic.start()
         agents = [await self._agent(p) for _, p in sorted(self.pipelines.items())]
         for agent in agents:
-            register(self._faust, agent, self.tasks, self.settings.partitions)
+            self._register(agent)
         self._declare_tables()
         for watch in (self._govern(), self._look_after_health()):
             self._watchers.append(asyncio.create_task(watch))
@@ -380,6 +382,51 @@ class Worker:
         )
         return PipelineAgent(parts, self.settings, self._finder)
 
+    def _register(self, agent: PipelineAgent) -> None:
+        """Declare the Faust agent of one pipeline."""
+        topic = self._faust.topic(
+            agent.topics.requests,
+            schema=EdgeSchema(),
+            partitions=self.settings.partitions,
+        )
+
+        async def requests(stream: Any) -> None:
+            async for bundle in stream:
+                self._take(agent, bundle)
+
+        self._faust.agent(topic, name=agent.pipeline.name)(requests)
+
+    def _take(self, agent: PipelineAgent, bundle: Bundle) -> None:
+        topic, partition = bundle[0].topic, bundle[0].partition
+        if self.tasks.misses(topic, partition, bundle.begin):
+            self._read_again(topic, partition, bundle.begin)
+            return
+        for record in bundle:
+            self.tasks.submit(
+                agent,
+                Record(
+                    topic=topic,
+                    partition=partition,
+                    offset=record.offset,
+                    key=record.key,
+                    value=record.value,
+                    headers=record.headers,
+                    timestamp_ms=record.timestamp,
+                ),
+            )
+
+    def _read_again(self, topic: str, partition: int, begin: int) -> None:
+        """Have the consumer sought back: what got lost on its way here comes again.
+
+        It is a bug, of Faust's or of ours; taken in silence it would skip requests.
+        """
+        log.error("source.gap", topic=topic, partition=partition, offset=begin)
+        self.metrics.count("penstock_source_gaps_total")
+        if self._seeking is None or self._seeking.done():
+            seek = cast("EdgeConsumer", self._faust.consumer).perform_seek()
+            self._seeking = asyncio.create_task(seek)
+            self._seeking.add_done_callback(_told)
+
     # Watching.
 
     async def _govern(self) -> None:
@@ -399,6 +446,22 @@ class Worker:
             await asyncio.sleep(LOOK_S)
             self.health.end_if_ill()
             self.tasks.look()
+            self._look_for_gaps()
+
+    def _look_for_gaps(self) -> None:
+        """Find records that were handed on, and never came, with none behind them."""
+        if not self._faust.assigned_partitions():
+            return
+        handed = cast("EdgeConsumer", self._faust.consumer).handed_on()
+        missing = {
+            tp
+            for tp, begin in handed.items()
+            if self.tasks.misses(tp.topic, tp.partition, begin)
+        }
+        # What was on its way a second ago has arrived by now.
+        for tp in missing & self._missing:
+            self._read_again(tp.topic, tp.partition, handed[tp])
+        self._missing = missing
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
         # Without them a worker goes on, and nobody sees where to.
@@ -430,27 +493,10 @@ class Worker:
         self._faust.rejoin()
 
 
-def register(app: EdgeApp, agent: PipelineAgent, tasks: Tasks, partitions: int) -> Any:
-    """Declare the Faust agent of one pipeline on *app*."""
-    topic = app.topic(agent.topics.requests, schema=EdgeSchema(), partitions=partitions)
-
-    async def requests(stream: Any) -> None:
-        async for bundle in stream:
-            for record in bundle:
-                tasks.submit(
-                    agent,
-                    Record(
-                        topic=record.topic,
-                        partition=record.partition,
-                        offset=record.offset,
-                        key=record.key,
-                        value=record.value,
-                        headers=record.headers,
-                        timestamp_ms=record.timestamp,
-                    ),
-                )
-
-    return app.agent(topic, name=agent.pipeline.name)(requests)
+def _told(seek: "asyncio.Task[None]") -> None:
+    """Say that a seek failed: a rebalance does that, and seeks itself in the end."""
+    if not seek.cancelled() and (error := seek.exception()) is not None:
+        log.warning("source.seek_failed", error=repr(error))
 
 
 def markers_of(

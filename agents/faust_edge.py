@@ -180,6 +180,13 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
             self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
 
 
+class Bundle(list[Any]):
+    """Records that follow one another, handed on as one message."""
+
+    begin = 0
+    """The offset from which on nothing is missing in front of the first record."""
+
+
 class EdgeConsumer(driver.Consumer):
     """Faust's consumer without acks, commits and per-record asyncio tasks."""
 
@@ -194,6 +201,8 @@ class EdgeConsumer(driver.Consumer):
         self._era = (0, 0)
         # Those that have a place to read on: while tasks are opened, theirs have none.
         self._sought: frozenset[Any] = frozenset()
+        # Where the next bundle of each begins: behind the last one, or where sought.
+        self._begins: dict[Any, int] = {}
 
     def _new_consumer_thread(self) -> EdgeThread:
         return EdgeThread(self, loop=self.loop, beacon=self.beacon)
@@ -245,7 +254,12 @@ class EdgeConsumer(driver.Consumer):
         self._sought = frozenset()
         if wanted:
             await self.seek_wait(wanted)
+        self._begins = wanted
         self._sought = frozenset(wanted)
+
+    def handed_on(self) -> Mapping[Any, int]:
+        """Return up to which offset records were handed on, or sought."""
+        return self._begins
 
     async def _drain_messages(self, fetcher: Any) -> None:
         stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001
@@ -290,8 +304,11 @@ class EdgeConsumer(driver.Consumer):
 
     def _bundle(self, tp: Any, records: Sequence[Any]) -> Any:
         """Return one Faust message whose value is *records*, in their order."""
+        bundle = Bundle(records)
+        bundle.begin = self._begins.get(tp, records[0].offset)
         message: Any = self._to_message(tp, records[-1])
-        message.key, message.value, message.headers = None, records, None
+        message.key, message.value, message.headers = None, bundle, None
+        self._begins[tp] = records[-1].offset + 1
         return message
 
 

@@ -30,6 +30,8 @@ EdgeCounter = Literal[
     "penstock_ledger_shortened_total",
     # Partitions whose transaction the broker had left open, and that we ended.
     "penstock_lost_markers_total",
+    # Bundles of requests in front of which some were missing; they are read again.
+    "penstock_source_gaps_total",
     # Changelog records that restores read.
     "penstock_restored_total",
 ]
@@ -87,6 +89,7 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "penstock_tasks_dead_total": (),
     "penstock_ledger_shortened_total": (),
     "penstock_lost_markers_total": (),
+    "penstock_source_gaps_total": (),
     "penstock_restored_total": (),
     "penstock_commit_seconds": (),
     "penstock_task_running": ("partition",),

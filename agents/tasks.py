@@ -73,6 +73,15 @@ class Tasks:
         if task is not None:
             task.submit(handler, record)
 
+    def misses(self, topic: str, partition: int, begin: int) -> bool:
+        """Say whether records in front of offset *begin* never came to their task."""
+        task = self.by_partition.get(partition)
+        return (
+            task is not None
+            and task.state is State.LIVE
+            and begin > task.trackers[topic].resume
+        )
+
     def live(self, partition: int) -> bool:
         """Say whether *partition* has a task that takes records."""
         task = self.by_partition.get(partition)

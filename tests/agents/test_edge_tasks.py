@@ -615,3 +615,12 @@ async def test_every_record_is_answered_once_across_owners_that_crash():
     for key in range(3):
         of_key = [offset for offset in bench.results() if offset % 3 == key]
         assert of_key == sorted(of_key)
+
+
+async def test_records_that_never_came_are_noticed_at_the_first_one_behind_them(bench):
+    tasks = await tasks_of(bench)
+    bench.submit(record(0), record(1))
+    assert not tasks.misses(IN, 0, 2)
+    assert not tasks.misses(IN, 0, 0)  # they come again
+    assert tasks.misses(IN, 0, 3)
+    assert not tasks.misses(IN, 1, 3)  # whoever opens it seeks where it begins

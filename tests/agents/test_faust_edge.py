@@ -318,12 +318,25 @@ async def test_records_travel_in_bundles_partitions_in_turn(reading, monkeypatch
     assert [offset for _, p, offset in reading.taken if p == 1] == [0, 1, 2]
 
 
+async def test_a_bundle_says_from_where_on_nothing_is_missing(reading):
+    reading.edge.at = {HERE: 3}
+    await reading.consumer.perform_seek()
+    begins = [
+        reading.consumer._bundle(HERE, records).value.begin  # noqa: SLF001
+        for records in ([fetched(HERE, 5), fetched(HERE, 6)], [fetched(HERE, 9)])
+    ]
+    assert begins == [3, 7]  # offsets have gaps, bundles have none
+    await reading.consumer.perform_seek()
+    again = reading.consumer._bundle(HERE, [fetched(HERE, 5)])  # noqa: SLF001
+    assert again.value.begin == 3
+
+
 async def test_a_bundle_reaches_its_agent_as_it_is(reading):
     records = [fetched(HERE, 5), fetched(HERE, 6)]
     bundle = reading.consumer._bundle(HERE, records)  # noqa: SLF001
     assert (bundle.tp, bundle.offset) == (HERE, 6)
     event = await EdgeSchema().compile(reading.app)(bundle, propagate=True)
-    assert event.value is records
+    assert event.value == records
 
 
 async def test_backpressure_is_asked_before_each_fetch(reading):

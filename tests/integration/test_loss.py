@@ -6,6 +6,7 @@ from confluent_kafka import TopicPartition
 
 from agents.exit_codes import ExitCode
 from tests.integration.lab import Ask
+from tests.integration.lossy_entry import LOSSY
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Verdict, answered
 
@@ -63,3 +64,21 @@ def test_records_that_vanish_before_a_running_worker_read_them_end_it(new_lab):
     got = [t.request_id for t in Verdict.of(lab, "echo").terminals]
     assert got[-3:] == ["lost17", "lost18", "lost19"]
     assert len(set(got)) == len(got)
+
+
+def test_records_that_get_lost_inside_a_worker_are_read_again(new_lab):
+    lab = new_lab({"echo": ECHO})
+    worker = lab.worker(entry=LOSSY).ready()
+    asks = [
+        Ask(request_id=f"r{i}", session_id=f"s{i % 8}", inputs={"ticket": "hello"})
+        for i in range(400)
+    ]
+    results = lab.tail(lab.topic("echo", "results"))
+    for begin in range(0, len(asks), 40):
+        lab.send("echo", asks[begin : begin + 40])
+        answered(results, begin, within_s=20)
+    answered(results, len(asks), within_s=20)
+    assert worker.metric("penstock_source_gaps_total") > 0
+    assert worker.events("source.gap")
+    verdict = Verdict.of(lab, "echo")
+    verdict.check(asks)
