@@ -1,6 +1,8 @@
 """`penstock worker`: runs a worker until it is told to stop; or lets one leave."""
 
 import asyncio
+import signal
+import sys
 
 import click
 
@@ -16,6 +18,8 @@ def command(ctx: click.Context) -> ExitCode | None:
     """Run a worker until SIGTERM or SIGINT; it drains, settles and leaves."""
     if ctx.invoked_subcommand is not None:
         return None
+    # Loading takes seconds, in which there is nothing to drain.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.DONE))
     call = invocation()
     settings = call.connected_settings()
     allow_descriptors(settings)

@@ -1,13 +1,17 @@
 """A worker that is killed or told to stop: one answer each, and nothing paid twice."""
 
+import re
 import signal
+from pathlib import Path
 
-from tests.integration.asking import asking
+from tests.integration.asking import Asking, asking
 from tests.integration.eventually import eventually
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Verdict
 
 REQUESTS = 160
+SIGTERM = 1 << (signal.SIGTERM - 1)
+"""Its bit in a mask of signals."""
 
 
 def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
@@ -31,6 +35,15 @@ def test_kill_9_with_calls_in_flight_repeats_no_call_that_was_committed(
         figures(kill_9_repeated=len(again), of_unfinished=len(asked - finished))
 
 
+def halfway(case: Asking) -> set[str]:
+    """Return the requests with a finished stage that only the journal knows of."""
+    done = {
+        case.lab.decode("ask", "results", seen)["request_id"]
+        for seen in case.results.all()
+    }
+    return {call.split("/")[0] for call in case.finished()} - done
+
+
 def test_a_run_that_comes_back_to_a_changed_pipeline_begins_anew_and_is_counted(
     new_lab, tmp_path, figures
 ):
@@ -38,10 +51,10 @@ def test_a_run_that_comes_back_to_a_changed_pipeline_begins_anew_and_is_counted(
         worker = case.lab.worker().ready()
         case.load(REQUESTS)
         case.answers(but=100)
+        # Runs go in step: wait until some are between their two stages.
+        eventually(lambda: halfway(case), within_s=10, what="runs that are halfway")
         worker.kill()
-        finished, done = case.finished(), set()
-        for seen in case.results.all():
-            done.add(case.lab.decode("ask", "results", seen)["request_id"])
+        finished, begun = case.finished(), halfway(case)
         file = case.lab.settings.pipelines_dir / "ask.yaml"
         brief = file.read_text().replace("draft: {", "draft: {instructions: Be brief, ")
         file.write_text(brief)
@@ -50,11 +63,9 @@ def test_a_run_that_comes_back_to_a_changed_pipeline_begins_anew_and_is_counted(
         case.answers()
         dropped = worker.metric("penstock_journal_dropped_total")
         assert worker.terminate() == 0
-        # Of these the first stage was finished, and known by the journal only.
-        halfway = {call.split("/")[0] for call in finished} - done
-        assert dropped == len(halfway) > 0
+        assert dropped == len(begun) > 0
         again = case.lm.repeated()
-        assert {call.split("/")[0] for call in finished & again.keys()} <= halfway
+        assert {call.split("/")[0] for call in finished & again.keys()} <= begun
         figures(runs_begun_anew=dropped, calls_paid_again=len(again))
         verdict = Verdict.of(case.lab, "ask")
         verdict.check_once(case.asks)
@@ -80,6 +91,19 @@ def test_sigterm_under_load_drains_and_repeats_nothing(new_lab, tmp_path):
         assert successor.terminate() == 0
         case.check()
         assert case.lm.repeated() == {}
+
+
+def test_sigterm_while_loading_ends_the_worker(new_lab):
+    loading = new_lab({"echo": ECHO}).worker()
+    status = Path(f"/proc/{loading.pid}/status")
+    eventually(
+        lambda: int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) & SIGTERM,
+        within_s=10,
+        what="it listens",
+    )
+    loading.send(signal.SIGTERM)
+    assert loading.wait(within_s=10) == 0
+    assert not loading.events("worker.starting")
 
 
 def test_sigterm_while_joining_the_group_ends_the_worker(new_lab):
