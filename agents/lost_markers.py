@@ -141,9 +141,11 @@ async def left_open(
     Raises:
         KafkaError: a leader is missing, or does not answer.
     """
-    if not tps:
-        return []
-    await client.set_topics({*client.cluster.topics(), *(tp.topic for tp in tps)})
+    topics = {tp.topic for tp in tps}
+    if tps and not await client.set_topics(topics | client.cluster.topics()):
+        raise LeaderNotAvailableError(*topics)
+    # Nothing is open in a topic that is gone; its task finds out when it writes there.
+    tps = [tp for tp in tps if client.cluster.leader_for_partition(tp) is not None]
     # In this order, so that what ends meanwhile may look open, and never the reverse.
     stable = await _ends(client, tps, READ_COMMITTED)
     ends = await _ends(client, tps, READ_UNCOMMITTED)
@@ -158,7 +160,7 @@ async def _ends(
     )
     for tp in tps:
         leader = client.cluster.leader_for_partition(tp)
-        if leader is None or leader < 0:
+        if leader < 0:
             place = f"{tp.topic}[{tp.partition}]"
             raise LeaderNotAvailableError(place)
         by_leader[leader][tp.topic].append((tp.partition, LATEST))

@@ -184,6 +184,14 @@ async def test_a_decision_outlives_a_renewal_that_failed_half_way(task, monkeypa
     assert await task.read(task.results) == [b"old"]
 
 
+async def test_a_topic_that_is_gone_holds_nobody_up(task):
+    producer = await task.open(task.results)
+    await producer.commit_transaction()
+    gone = LostMarkers(outputs=[task.results.topic, f"{task.name}.gone"])
+    await task.owner(gone).renew()
+    assert await task.read(task.results) == [b"old"]
+
+
 async def test_nothing_is_written_where_nothing_is_open(task):
     producer = await task.open()
     await producer.commit_transaction()
