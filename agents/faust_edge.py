@@ -258,8 +258,11 @@ class EdgeConsumer(driver.Consumer):
         self._sought = frozenset(wanted)
 
     def handed_on(self) -> Mapping[Any, int]:
-        """Return up to which offset records were handed on, or sought."""
-        return self._begins
+        """Return up to which offset records were handed on, or sought.
+
+        A rebalance drops what is on its way, and seeks before the flow goes on.
+        """
+        return self._begins if self.flow_active else {}
 
     async def _drain_messages(self, fetcher: Any) -> None:
         stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001

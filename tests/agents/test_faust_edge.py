@@ -331,6 +331,14 @@ async def test_a_bundle_says_from_where_on_nothing_is_missing(reading):
     assert again.value.begin == 3
 
 
+async def test_in_a_rebalance_nothing_counts_as_handed_on(reading):
+    reading.edge.at = {HERE: 3}
+    await reading.consumer.perform_seek()
+    assert reading.consumer.handed_on() == {HERE: 3}
+    reading.consumer.stop_flow()
+    assert reading.consumer.handed_on() == {}
+
+
 async def test_a_bundle_reaches_its_agent_as_it_is(reading):
     records = [fetched(HERE, 5), fetched(HERE, 6)]
     bundle = reading.consumer._bundle(HERE, records)  # noqa: SLF001
