@@ -180,7 +180,7 @@ class Worker:
         )
         self._watchers: list[asyncio.Task[None]] = []
         self._seeking: asyncio.Task[None] | None = None
-        self._missing: set[TopicPartition] = set()
+        self._handed: dict[TopicPartition, int] = {}
 
     # What agents/faust_edge.py asks of us (its protocol Edge).
 
@@ -453,15 +453,12 @@ class Worker:
         if not self._faust.assigned_partitions():
             return
         handed = cast("EdgeConsumer", self._faust.consumer).handed_on()
-        missing = {
-            tp
-            for tp, begin in handed.items()
-            if self.tasks.misses(tp.topic, tp.partition, begin)
-        }
-        # What was on its way a second ago has arrived by now.
-        for tp in missing & self._missing:
-            self._read_again(tp.topic, tp.partition, handed[tp])
-        self._missing = missing
+        for tp, begin in self._handed.items():
+            # What was on its way a second ago has arrived by now, or is sought again.
+            sought = handed.get(tp, 0) < begin
+            if not sought and self.tasks.misses(tp.topic, tp.partition, begin):
+                self._read_again(tp.topic, tp.partition, begin)
+        self._handed = dict(handed)
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
         # Without them a worker goes on, and nobody sees where to.
