@@ -7,13 +7,16 @@ thread. What it would do to offsets, state and shutdown is replaced here:
 ``EdgeConsumer.ack``        forgets the message: "handed to a lane", no more
 ``commit``, ``force_commit``  never: offsets ride in the tasks' transactions
 ``_drain_messages``         hands fetched records on in bundles, without asyncio tasks
-``_getmany``                a partition that cannot be read ends no fetch loop
+``_getmany``                a partition that cannot be read ends no fetch loop; one
+                            whose task is still being opened is not fetched
 ``EdgeSchema``              leaves a bundle as it is: decoding is serde.py's
 ``perform_seek``            goes where the tasks say, not to committed offsets
 ``EdgeThread``              reads committed records only, and those with garbled
                             header names; hands on so many bytes at once; can ask for
                             a rejoin; says its instance id, and hears who else has it
-``EdgeRecovery``            restores through our tasks, not record by record
+``EdgeRecovery``            restores through our tasks, not record by record; what
+                            stays is read on meanwhile
+``EdgeFlow``                empties no stream while the flow goes on
 ``EdgeTable``, ``EdgeStore``  a window onto the tasks' stores; agents cannot write
 ``EdgeApp``                 drains before Faust stops its tables; a rebalance drains
                             nothing; an agent's error ends the worker

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest
@@ -22,6 +22,7 @@ from agents.transactions import (
     ReconnectedError,
     Transactor,
 )
+from tests.agents.committed import read_committed, reader_of
 
 NUMBERS = itertools.count(1)
 SMALL_BYTES = 2_000
@@ -75,29 +76,14 @@ class Lab:
     ) -> list[tuple[int, bytes]]:
         """Return what a read_committed reader sees once nothing is open."""
         tp = TopicPartition(topic or self.out, partition)
-        found = []
-        async with self.reader("read_uncommitted") as reader:
-            [end] = (await reader.end_offsets([tp])).values()
-        async with asyncio.timeout(10), self.reader("read_committed") as reader:
-            reader.assign([tp])
-            while await reader.position(tp) < end:
-                for records in (await reader.getmany(timeout_ms=200)).values():
-                    found += [(r.offset, r.value) for r in records]
-        return found
-
-    def reader(self, isolation: str) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap,
-            isolation_level=isolation,
-            auto_offset_reset="earliest",
-        )
+        return await read_committed(self.bootstrap, tp)
 
     async def nothing_open(self) -> bool:
         """Say whether no transaction holds readers back."""
         tp = TopicPartition(self.out, 0)
         ends = []
         for isolation in ("read_committed", "read_uncommitted"):
-            async with self.reader(isolation) as reader:
+            async with reader_of(self.bootstrap, isolation) as reader:
                 ends.append((await reader.end_offsets([tp]))[tp])
         return ends[0] == ends[1] > 0
 

@@ -4,7 +4,6 @@ A broker that does not verify partitions (KIP-890 has a switch) lets a test writ
 partition that its transaction does not know: that one never gets a marker.
 """
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from agents import lost_markers
 from agents.broker import BrokerOptions, DevBroker
 from agents.lost_markers import LostMarkers, StillOpenError
 from agents.transactions import Committed, Outgoing, Transactor
+from tests.agents.committed import read_committed
 
 NUMBERS = itertools.count(1)
 
@@ -84,22 +84,7 @@ class Task:
 
     async def read(self, tp: TopicPartition) -> list[bytes]:
         """Return what readers of committed records see once nothing is open."""
-        async with self._reader("read_uncommitted") as reader:
-            [end] = (await reader.end_offsets([tp])).values()
-        found = []
-        async with asyncio.timeout(5), self._reader("read_committed") as reader:
-            reader.assign([tp])
-            while await reader.position(tp) < end:
-                for batch in (await reader.getmany(timeout_ms=100)).values():
-                    found += [record.value for record in batch]
-        return found
-
-    def _reader(self, isolation: str) -> Any:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap,
-            isolation_level=isolation,
-            auto_offset_reset="earliest",
-        )
+        return [value for _, value in await read_committed(self.bootstrap, tp)]
 
     def record(self, tp: TopicPartition) -> Outgoing:
         return Outgoing(topic=tp.topic, partition=tp.partition, key=None, value=b"new")
