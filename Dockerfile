@@ -45,12 +45,14 @@ COPY --from=environment /opt/penstock /opt/penstock
 # HOME: the user has no entry in passwd, and DSPy wants a folder for its cache.
 # LITELLM_LOCAL_MODEL_COST_MAP: else importing it fetches a price list from the network.
 # PIP_PYTHON: pip in an image built on this one installs beside penstock.
+# MALLOC_ARENA_MAX: docs/decisions/0018-memory.md.
 ENV PATH=/opt/penstock/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PIP_PYTHON=/opt/penstock/bin/python \
     LITELLM_LOCAL_MODEL_COST_MAP=True \
+    MALLOC_ARENA_MAX=2 \
     PENSTOCK_PIPELINES_DIR=/etc/penstock/pipelines \
     PENSTOCK_STATE_DIR=/var/lib/penstock \
     PENSTOCK_HTTP_HOST=0.0.0.0

@@ -6,7 +6,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check faults faults-soak bench chart fresh lock clean
+.PHONY: help setup demo test unit check faults faults-long faults-soak bench chart fresh lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -49,11 +49,13 @@ test: setup ## all tests, with the real broker
 # The same seed gives the same faults at the same times: SEED=7 make faults
 AGAIN = $(if $(SEED),--seed $(SEED))
 
-faults: setup ## the long fault tests; then every fault under load for 15 minutes (SEED=)
-	@$(BIN)/python -m pytest -q -m long tests/faults
+faults: setup ## every fault under load for 15 minutes, all invariants checked (SEED=)
 	@$(BIN)/python -m tests.faults --minutes 15 $(AGAIN)
 
-faults-soak: setup ## the same for MINUTES=60, one worker spared (SEED=)
+faults-long: setup ## faults one by one, planted bugs, storms: tests too long for `test`
+	@$(BIN)/python -m pytest -q -m long tests
+
+faults-soak: setup ## as faults, for MINUTES=60, with one worker spared (SEED=)
 	@$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),60) --spare $(AGAIN)
 
 check: setup ## lint, types, imports

@@ -13,13 +13,17 @@ from aiokafka.errors import KafkaError
 from yarl import URL
 
 from agents.backpressure import Backpressure
+from agents.census import census
+from agents.checks import until_among_equals
 from agents.consumer_pulse import ConsumerPulse
 from agents.execution import Parts
 from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
 from agents.faust_edge import BUNDLE, Bundle, EdgeApp, EdgeConsumer, EdgeSchema
+from agents.gaps import Gaps
 from agents.health import Health
 from agents.http import HttpServer
+from agents.lease import Lease, renew_with
 from agents.ledger import LedgerStore
 from agents.lost_markers import LostMarkers
 from agents.metrics import Metrics
@@ -33,6 +37,7 @@ from agents.seams import Seams
 from agents.serde import ENVELOPE_BYTES, Serde, Topics
 from agents.tables import LEDGER, TABLES, Engine, KeyStore, Store
 from agents.tasks import Tasks, snapshot
+from agents.topic_watch import watch_topics
 from agents.transactions import Transactor
 from agents.unreadable import Unreadable
 from schemas.codec import ParsedSchema
@@ -125,6 +130,7 @@ class Worker:
             self.topics.values(),
             lambda n: metrics.count("penstock_lost_markers_total", n),
         )
+        self.lease = Lease(clock, settings.session_timeout_s)
         self._faust = self._faust_app()
         self.tasks = Tasks(
             settings,
@@ -139,13 +145,20 @@ class Worker:
                 clock,
                 accept_loss=settings.accept_loss,
                 on_progress=metrics.restoring,
+                serving=self._serving,
             ),
             new_transactor=self._new_transactor,
             clock=clock,
+            lease=self.lease,
             watcher=metrics,
             still_assigned=lambda p: p in self._faust.assigned_partitions(),
             rejoin=self._rejoin,
             on_fatal=on_fatal,
+        )
+        self._gaps = Gaps(
+            consumer=lambda: cast("EdgeConsumer", self._faust.consumer),
+            taken_to=self.tasks.taken_to,
+            metrics=metrics,
         )
         self._unreadable = Unreadable(
             bootstrap=bootstrap, group=settings.group, clock=clock, fatal=on_fatal
@@ -179,13 +192,16 @@ class Worker:
             measure=self._measure,
         )
         self._watchers: list[asyncio.Task[None]] = []
-        self._seeking: asyncio.Task[None] | None = None
-        self._handed: dict[TopicPartition, int] = {}
+        self._among_equals = False
+        """Set once no other member was found to run another set of pipelines."""
 
     # What agents/faust_edge.py asks of us (its protocol Edge).
 
     def source_topics(self) -> frozenset[str]:
         return frozenset(topics.requests for topics in self.topics.values())
+
+    def joining(self, coordinator: Any) -> None:
+        renew_with(coordinator, self.lease, self.source_topics(), self._clock)
 
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
         found = 1 + max(partitions, default=-1)
@@ -193,6 +209,10 @@ class Worker:
             # There is nowhere to restore these from: it would be tried for ever.
             topic = min(self.source_topics())
             raise PartitionsGrewError(topic, found, self.settings.partitions)
+        if not self._among_equals:
+            group, sources = self.settings.group, self.source_topics()
+            await until_among_equals(self.bootstrap, group, sources, current=current)
+            self._among_equals = current()
         await self.tasks.assign(partitions, current)
 
     def resume_at(self) -> Mapping[TopicPartition, int]:
@@ -239,7 +259,11 @@ class Worker:
         for agent in agents:
             self._register(agent)
         self._declare_tables()
-        for watch in (self._govern(), self._look_after_health()):
+        for watch in (
+            self._govern(),
+            self._look_after_health(),
+            watch_topics(self.bootstrap, self.tasks.known_topics(), self._on_fatal),
+        ):
             self._watchers.append(asyncio.create_task(watch))
             self._watchers[-1].add_done_callback(self._watched)
         self.health.started = False
@@ -277,6 +301,9 @@ class Worker:
             self._session = aiohttp.ClientSession()
             return RegistryClient(self._session, self.settings.registry_url)
         return self._schema_topic.registry()
+
+    def _serving(self) -> bool:
+        return bool(self.tasks.by_partition)
 
     def _opener(self, table: str) -> Callable[[Path], Store]:
         new = self._new_ledger if table == LEDGER else self._new_store
@@ -398,8 +425,7 @@ class Worker:
 
     def _take(self, agent: PipelineAgent, bundle: Bundle) -> None:
         topic, partition = bundle[0].topic, bundle[0].partition
-        if self.tasks.misses(topic, partition, bundle.begin):
-            self._read_again(topic, partition, bundle.begin)
+        if self._gaps.before(topic, partition, bundle.begin):
             return
         for record in bundle:
             self.tasks.submit(
@@ -414,18 +440,6 @@ class Worker:
                     timestamp_ms=record.timestamp,
                 ),
             )
-
-    def _read_again(self, topic: str, partition: int, begin: int) -> None:
-        """Have the consumer sought back: what got lost on its way here comes again.
-
-        It is a bug, of Faust's or of ours; taken in silence it would skip requests.
-        """
-        log.error("source.gap", topic=topic, partition=partition, offset=begin)
-        self.metrics.count("penstock_source_gaps_total")
-        if self._seeking is None or self._seeking.done():
-            seek = cast("EdgeConsumer", self._faust.consumer).perform_seek()
-            self._seeking = asyncio.create_task(seek)
-            self._seeking.add_done_callback(_told)
 
     # Watching.
 
@@ -446,19 +460,8 @@ class Worker:
             await asyncio.sleep(LOOK_S)
             self.health.end_if_ill()
             self.tasks.look()
-            self._look_for_gaps()
-
-    def _look_for_gaps(self) -> None:
-        """Find records that were handed on, and never came, with none behind them."""
-        if not self._faust.assigned_partitions():
-            return
-        handed = cast("EdgeConsumer", self._faust.consumer).handed_on()
-        for tp, begin in self._handed.items():
-            # What was on its way a second ago has arrived by now, or is sought again.
-            sought = handed.get(tp, 0) < begin
-            if not sought and self.tasks.misses(tp.topic, tp.partition, begin):
-                self._read_again(tp.topic, tp.partition, begin)
-        self._handed = dict(handed)
+            if self._faust.assigned_partitions():
+                self._gaps.look()
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
         # Without them a worker goes on, and nobody sees where to.
@@ -481,19 +484,21 @@ class Worker:
             gauge("penstock_task_waiting_bytes", each.waiting_bytes, partition=at)
             gauge("penstock_task_unsettled", each.unsettled, partition=at)
         gauge("penstock_tasks_live", sum(each.state == "live" for each in held))
+        gauge("penstock_lease_waiting", self.lease.waiting)
         gauge("penstock_paused_partitions", len(self._backpressure.paused))
         for part, size in self._engine.usage_bytes().items():
             gauge("penstock_rocksdb_bytes", size, part=part)
+        thread = self._faust.consumer_thread()
+        loops = [thread.thread_loop] if thread is not None else []
+        found = census([asyncio.get_running_loop(), *loops])
+        gauge("penstock_asyncio_tasks", found.tasks)
+        gauge("penstock_kafka_clients", found.producers, kind="producer")
+        gauge("penstock_kafka_clients", found.consumers, kind="consumer")
+        gauge("penstock_kafka_clients", found.others, kind="other")
 
     def _rejoin(self) -> None:
         self.metrics.count("penstock_tasks_dead_total")
         self._faust.rejoin()
-
-
-def _told(seek: "asyncio.Task[None]") -> None:
-    """Say that a seek failed: a rebalance does that, and seeks itself in the end."""
-    if not seek.cancelled() and (error := seek.exception()) is not None:
-        log.warning("source.seek_failed", error=repr(error))
 
 
 def markers_of(

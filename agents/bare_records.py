@@ -1,11 +1,11 @@
-"""Bare records: fetched records as aiokafka's parser gives them, for fast readers.
+"""Bare records: keys and values as aiokafka's parser gives them, for fast readers.
 
 What aiokafka (pinned to 0.14.0) hands on is made in Python, record by record, and costs
 more than parsing and storing together. Who wants keys and values can do without.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
@@ -15,36 +15,46 @@ from agents.fetched_records import substitute
 
 PIECE_RECORDS: Final = 100
 """What is handed on at once, at most: usual batches are about as large."""
+RECORD_BYTES: Final = 512
+"""A slice ends as well where its values take more than this for each record asked for:
+large ones take longer."""
+
+BareRecord = tuple[bytes, bytes | None]
+"""Key and value."""
 
 
 class BareRecords(PartitionRecords):  # type: ignore[misc] # untyped
-    """What was fetched of one partition, committed records only, piece by piece."""
+    """What was fetched of one partition, committed records only, piece by piece.
+
+    ``next_fetch_offset`` moves behind a batch with the batch's last piece, and not
+    before: who begins there again gets some records twice, and misses none.
+    """
 
     next_fetch_offset: int
     _aborted_producers: set[int]
     _records: Any
 
-    def _unpack_records(self) -> Iterator[Sequence[Any]]:
-        """Yield records, a few at a time, with ``key``, ``value``, ``offset``.
-
-        As aiokafka's method of this name, which yields them one by one.
-        """
+    def _unpack_records(self) -> Iterator[Sequence[BareRecord]]:
+        """Yield records, a few at a time, as aiokafka's method does one by one."""
         while self._records.has_next():
             batch = self._records.next_batch()
             if not batch.validate_crc():
                 raise CorruptRecordException(str(self._tp))
-            records = [] if self._is_hidden(batch) else list(batch)
-            if records and records[0].offset < self.next_fetch_offset:
-                # A fetch from the middle of a batch brings all of it.
-                records = [r for r in records if r.offset >= self.next_fetch_offset]
+            records = [] if self._is_hidden(batch) else self._bare(batch)
             for end in range(PIECE_RECORDS, len(records), PIECE_RECORDS):
-                self.next_fetch_offset = records[end].offset
                 yield records[end - PIECE_RECORDS : end]
             # Of the batch, not of its last record: compaction may have removed that.
             self.next_fetch_offset = batch.next_offset
             rest = len(records) % PIECE_RECORDS or PIECE_RECORDS
             if records:
                 yield records[-rest:]
+
+    def _bare(self, batch: Any) -> list[BareRecord]:
+        begin = self.next_fetch_offset
+        if batch.base_offset >= begin:
+            return [(r.key, r.value) for r in batch]
+        # A fetch from the middle of a batch brings all of it.
+        return [(r.key, r.value) for r in batch if r.offset >= begin]
 
     def _is_hidden(self, batch: Any) -> bool:
         """Say whether *batch* is a marker, or belongs to an aborted transaction."""
@@ -61,27 +71,26 @@ class BareRecords(PartitionRecords):  # type: ignore[misc] # untyped
 class BareResult(FetchResult):  # type: ignore[misc] # untyped
     """What was fetched of one partition, handed on in slices."""
 
-    slice_bytes: ClassVar[int]
     _partition_records: BareRecords | None
 
-    def getall(self, max_records: int) -> Sequence[Any]:
-        """Return the next records: *max_records* or the limit, what comes first.
+    def getall(self, max_records: int) -> Sequence[BareRecord]:
+        """Return the next records: *max_records*, or fewer where they are large.
 
         Nothing where that is less than a piece: the next call brings it.
         """
         found = self._partition_records
         if not self.check_assignment(self._topic_partition) or found is None:
             return []
-        taken: list[Any] = []
-        size = 0
-        while size < self.slice_bytes and len(taken) + PIECE_RECORDS <= max_records:
+        taken: list[BareRecord] = []
+        left_bytes = max_records * RECORD_BYTES
+        while left_bytes > 0 and len(taken) + PIECE_RECORDS <= max_records:
             piece = next(found, None)
             if piece is None:
                 self._update_position()
                 self._partition_records = None
                 return taken
             taken += piece
-            size += sum([len(record.value or b"") for record in piece])
+            left_bytes -= sum([len(value) for _, value in piece if value])
         self._update_position()
         return taken
 
@@ -89,12 +98,12 @@ class BareResult(FetchResult):  # type: ignore[misc] # untyped
 class BareConsumer(AIOKafkaConsumer):  # type: ignore[misc] # untyped
     """A consumer of committed bare records; ``getmany`` must be told how many."""
 
-    def __init__(self, *, slice_bytes: int, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(isolation_level="read_committed", **options)
-        self._result = type("Slices", (BareResult,), {"slice_bytes": slice_bytes})
 
     async def start(self) -> None:
         await super().start()
-        substitute(
-            self._fetcher, FetchResult=self._result, PartitionRecords=BareRecords
-        )
+        substitute(self._fetcher, FetchResult=BareResult, PartitionRecords=BareRecords)
+        # Else what one partition needs next is fetched only once all are read, or a
+        # tenth of a second later.
+        self._fetcher._prefetch_backoff = 0  # noqa: SLF001 - pinned, and no option

@@ -1,15 +1,17 @@
 """Checks before a worker joins its group: better no start than a wrong one."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from agents.exit_codes import ExitCode
-from agents.failures import EdgeError
-from agents.group import member_count
+from agents.failures import BrokerUnreachableError, EdgeError
+from agents.group import other_sets
 from agents.kafka_admin import admin_of
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position
@@ -20,6 +22,8 @@ from agents.tables import TASKS
 from streams.config import Settings
 
 log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 0.2
 
 TAIL: Final = 16
 """Records read from the end of a tasks changelog before looking further back."""
@@ -68,13 +72,62 @@ async def check(
     await check_topics(settings, sorted(topics))
     async with admin_of(settings.bootstrap) as admin:
         positions = await _positions(settings)
+        sources = frozenset(t.requests for t in topics.values())
+        await refuse_other_sets(admin, settings.group, sources)
         if any(position.shape != shape for position in positions):
-            members = await member_count(admin, settings.group)
-            if members:
-                raise ShapeError(settings.group, members)
             log.info("app.shape_changed", group=settings.group)
         if not positions and not settings.new_app:
             await _refuse_foreign_results(admin, settings, topics)
+
+
+async def refuse_other_sets(
+    admin: AIOKafkaAdminClient,
+    group: str,
+    sources: frozenset[str],
+    *,
+    current: Callable[[], bool] = lambda: True,
+) -> None:
+    """Check that all members of *group* read *sources*; waits for a rebalance to end.
+
+    Who is given up as not *current* need not know.
+
+    Raises:
+        ShapeError: some read other request topics.
+    """
+    while current():
+        members = await other_sets(admin, group, sources)
+        if members:
+            raise ShapeError(group, members)
+        if members is not None:
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def until_among_equals(
+    bootstrap: str,
+    group: str,
+    sources: frozenset[str],
+    *,
+    current: Callable[[], bool],
+) -> None:
+    """Return once it is known that no member of *group* runs another set of pipelines.
+
+    For a member that is about to get its first task: who started in the same moment
+    was not there to be seen before. Or once *current* is over; not to know is waited
+    for.
+
+    Raises:
+        ShapeError: another member runs another set.
+    """
+    while current():
+        try:
+            async with admin_of(bootstrap) as admin:
+                await refuse_other_sets(admin, group, sources, current=current)
+        except (KafkaError, BrokerUnreachableError, OSError) as error:
+            log.warning("group.unknown", error=repr(error))
+            await asyncio.sleep(LOOK_EVERY_S)
+        else:
+            return
 
 
 async def _positions(settings: Settings) -> list[Position]:

@@ -23,6 +23,7 @@ from typing import Final, Protocol
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from msgspec.structs import replace
 
 from agents.pace import Pace
 from agents.pending import Group, Overlay, Pending, finished_offsets, size_of
@@ -30,6 +31,7 @@ from agents.position import KEY as POSITION_KEY
 from agents.position import Position, SourceTracker
 from agents.restore import changelog
 from agents.tables import TASKS, Change, Store, StoreMark
+from agents.tenure import Tenure
 from agents.transactions import (
     Committed,
     Fenced,
@@ -40,7 +42,7 @@ from agents.transactions import (
     Transactor,
 )
 from streams.clock import Clock
-from streams.settlement import Settlement
+from streams.settlement import Settlement, Write
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +79,7 @@ class Committer:
         stores: Mapping[str, Store],
         trackers: Mapping[str, SourceTracker],
         overlay: Overlay,
+        tenure: Tenure,
         clock: Clock,
         watcher: Watcher,
         interval_s: float,
@@ -91,6 +94,7 @@ class Committer:
         self._stores = stores
         self._trackers = trackers
         self._overlay = overlay
+        self._tenure = tenure
         self._clock = clock
         self._watcher = watcher
         self._pace = Pace(interval_s)
@@ -102,6 +106,7 @@ class Committer:
         self._pending_bytes = 0
         self._in_flight_bytes = 0
         self._wake = asyncio.Event()
+        tenure.on_doubt = self._wake.set
         self._closing = False
         self._abandoned = False
         self._owed: dict[str, int] = {}
@@ -132,15 +137,17 @@ class Committer:
         self._pending_bytes += size_of(pending.settlement)
         self._wake.set()
 
-    async def claim(self, token: str) -> None:
+    async def claim(self, token: str, writes: Sequence[Write] = ()) -> None:
         """Write *token* in a first transaction of its own: the partition is ours.
+
+        *writes* go with it.
 
         Raises:
             ReplacedError: somebody else claimed it meanwhile.
             KafkaError: the broker did not take it; claim again.
         """
         self._token, self._number = token, 0
-        group = self._group_of(())
+        group = replace(self._group_of(()), writes=tuple(writes))
         match await self._attempt(group):
             case Committed() as done:
                 self._apply(done, group)
@@ -180,7 +187,8 @@ class Committer:
         self._in_flight_bytes, self._pending_bytes = self._pending_bytes, 0
         self._in_flight = len(batch)
         owing = self._owed and self._offsets_now()
-        if batch or owing or self._transactor.lost_touch:
+        unsure = self._transactor.lost_touch or self._tenure.doubtful
+        if batch or owing or unsure:
             await self._commit(batch)
         self._in_flight = self._in_flight_bytes = 0
 
@@ -285,7 +293,11 @@ class Committer:
             TopicPartition(topic, self.partition): following
             for topic, following in self._sending.items()
         }
-        return await self._transactor.commit(self._records(group), offsets)
+        era = self._tenure.era()
+        outcome = await self._transactor.commit(self._records(group), offsets)
+        if isinstance(outcome, Committed):
+            self._tenure.prove(era)
+        return outcome
 
     def _owed_with(self, group: Group) -> dict[str, int]:
         """Return the group offsets that are owed once *group* is in."""

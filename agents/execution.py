@@ -93,6 +93,7 @@ class Execution:
             clock=parts.clock,
             recorder=parts.metrics,
             emit=self._emit,
+            permit=self._view.permit,
         )
 
     def final(self, end: RunEnd) -> Pending:

@@ -314,6 +314,10 @@ def completion(text: str, model: str, usage: Usage) -> dict[str, Any]:
     }
 
 
+async def _nothing(_: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(body=b"")
+
+
 async def _no_json(_: web.BaseRequest) -> web.StreamResponse:
     return web.Response(body=b"<html>upstream says hello</html>")
 
@@ -344,6 +348,7 @@ async def _huge(_: web.BaseRequest) -> web.StreamResponse:
 
 
 GARBAGE: Final[Sequence[Handler]] = (
+    _nothing,
     _no_json,
     _wrong_shape,
     _prose,

@@ -13,7 +13,8 @@ thread. What it would do to offsets, state and shutdown is replaced here:
 ``perform_seek``            goes where the tasks say, not to committed offsets
 ``EdgeThread``              reads committed records only, and those with garbled
                             header names; hands on so many bytes at once; can ask for
-                            a rejoin; says its instance id, and hears who else has it
+                            a rejoin; says its instance id, and hears who else has it;
+                            lets us hear what the group says
 ``EdgeRecovery``            restores through our tasks, not record by record; what
                             stays is read on meanwhile
 ``EdgeFlow``                empties no stream while the flow goes on
@@ -93,6 +94,13 @@ class Edge(Protocol):
         """Return the request topics."""
         ...
 
+    def joining(self, coordinator: Any) -> None:
+        """Look at what aiokafka's *coordinator* hears, from the first word on.
+
+        Called in the consumer's thread.
+        """
+        ...
+
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
         """Have exactly the tasks of *partitions*, ready to take records."""
         ...
@@ -147,12 +155,12 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         await super().on_start()
         # Faust subscribes later, so nothing has been fetched yet.
-        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
-        read_leniently(fetcher)
-        bound(fetcher, cast("EdgeApp", self.app).fetch_bytes)
-        if instance := self.app.conf.consumer_group_instance_id:
-            coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
-            say_name(coordinator, instance, self._instance_taken)
+        consumer, app = self._ensure_consumer(), cast("EdgeApp", self.app)
+        read_leniently(consumer._fetcher)  # noqa: SLF001
+        bound(consumer._fetcher, app.fetch_bytes)  # noqa: SLF001
+        if instance := app.conf.consumer_group_instance_id:
+            say_name(consumer._coordinator, instance, self._instance_taken)  # noqa: SLF001
+        app.edge.joining(consumer._coordinator)  # noqa: SLF001
 
     def _instance_taken(self) -> None:
         name = self.app.conf.consumer_group_instance_id

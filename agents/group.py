@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError, UnknownMemberIdError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
@@ -13,6 +14,8 @@ from agents.failures import BrokerUnreachableError, GroupError, MemberUnknownErr
 from agents.kafka_admin import REACH_WITHIN_S
 
 LEAVE_GROUP: Final = 13
+STABLE: Final = "Stable"
+REQUESTS: Final = ".requests"
 
 
 async def member_count(admin: AIOKafkaAdminClient, group: str) -> int:
@@ -20,6 +23,28 @@ async def member_count(admin: AIOKafkaAdminClient, group: str) -> int:
     [description] = await admin.describe_consumer_groups([group])
     [(_error, _group, _state, _type, _protocol, members, *_)] = description.groups
     return len(members)
+
+
+async def other_sets(
+    admin: AIOKafkaAdminClient, group: str, sources: frozenset[str]
+) -> int | None:
+    """Return how many members of *group* read other request topics than *sources*.
+
+    A static member counts while it is away. None during a rebalance: nobody knows.
+    """
+    [description] = await admin.describe_consumer_groups([group])
+    [found] = description.to_object()["groups"]
+    if found["members"] and found["state"] != STABLE:
+        return None
+    return sum(
+        _reads(member["member_metadata"]) != sources for member in found["members"]
+    )
+
+
+def _reads(metadata: bytes) -> frozenset[str]:
+    """Return the request topics among what a member subscribes to."""
+    topics = ConsumerProtocolMemberMetadata.decode(metadata).subscription
+    return frozenset(topic for topic in topics if topic.endswith(REQUESTS))
 
 
 async def leave(bootstrap: str, group: str, instance: str) -> None:

@@ -54,10 +54,16 @@ EdgeGauge = Literal[
     "penstock_tasks_live",
     # Changelog offsets that a restore has yet to read; 0 when there is none.
     "penstock_restore_left",
+    # Runs that begin nothing new until the group has been heard again.
+    "penstock_lease_waiting",
     # Source partitions that are paused.
     "penstock_paused_partitions",
-    # Bytes in RocksDB's block cache and memtables, by part.
+    # Bytes in RocksDB's cache, and in the memtables, which are part of it.
     "penstock_rocksdb_bytes",
+    # Asyncio tasks, the consumer's included.
+    "penstock_asyncio_tasks",
+    # Clients of Kafka that are open, by kind (producer, consumer, other).
+    "penstock_kafka_clients",
     # How late a timer of the event loop fires, in seconds.
     "penstock_loop_lag_seconds",
 ]
@@ -99,8 +105,11 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "penstock_held": (),
     "penstock_tasks_live": (),
     "penstock_restore_left": (),
+    "penstock_lease_waiting": (),
     "penstock_paused_partitions": (),
     "penstock_rocksdb_bytes": ("part",),
+    "penstock_asyncio_tasks": (),
+    "penstock_kafka_clients": ("kind",),
     "penstock_loop_lag_seconds": (),
 }
 """Labels of each metric; a label that a caller leaves out is empty."""

@@ -5,8 +5,12 @@ off to the end that it had at the start, and writes batch-wise. It is not Faust'
 recovery: that one reads record by record, and trusts stores that it should not.
 
 It shares the loop with the tasks that serve on, so it reads in slices of a few
-milliseconds, and gives way after each. Threads would not help: rocksdict and aiokafka's
-parser keep the interpreter's lock.
+milliseconds, and gives way after each; a worker that serves nobody yet takes larger
+ones. Threads would not help: rocksdict and aiokafka's parser keep the interpreter's
+lock.
+
+A changelog may lose records while it is read. Then everything is looked at again, as
+at the start: what was lost is refused by name, or the ledger goes on behind it.
 
 A store is wiped and rebuilt, loudly, when it cannot be trusted: it is ahead of its
 changelog, it was filled from another changelog, it was not seen for so long that
@@ -14,6 +18,7 @@ compaction may have removed the tombstones it missed, or RocksDB refuses its fil
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,9 +27,10 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 from msgspec.structs import replace
 
-from agents.bare_records import BareConsumer
+from agents.bare_records import BareConsumer, BareRecord
 from agents.failures import EdgeError
 from agents.tables import (
     CHANGELOG_ID,
@@ -35,6 +41,7 @@ from agents.tables import (
     StoreMark,
     wipe,
 )
+from agents.topic_ids import topic_ids
 from agents.topics import TOMBSTONES_S
 from streams.clock import Clock
 
@@ -46,15 +53,18 @@ STALE_MS: Final = TOMBSTONES_S * 1_000 // 2
 FETCH_BYTES: Final = 4 << 20
 
 SLICE_RECORDS: Final = 500
-"""Two milliseconds of parsing and writing. Whoever else needs the loop waits for one
-slice at each of its turns, a request for a dozen."""
-SLICE_BYTES: Final = 256 << 10
-"""The same where values are large."""
+"""A millisecond of parsing and writing. Whoever else needs the loop waits for one slice
+at each of its turns, a request for a dozen."""
+ALONE_RECORDS: Final = 5_000
+"""The same where only probes wait: ten milliseconds."""
 PARTITION_BYTES: Final = 1 << 20
 """Of one partition: what each of a hundred changelogs may have in memory."""
 ANSWER_BYTES: Final = 4 << 20
-"""Of all partitions: an answer is taken apart in one go."""
+"""Of all partitions in one answer, which is taken apart in one go."""
+WAIT_MS: Final = 20
+"""For records. None come where markers are all that is left: a wait for nothing."""
 TELL_EVERY_S: Final = 5.0
+"""How a restore goes on, or that it does not."""
 
 StoreKey = tuple[str, int]
 """Table and partition."""
@@ -73,6 +83,16 @@ class ChangelogTrimmedError(ChangelogError):
         super().__init__(
             f"{topic}[{partition}] begins at offset {begin}: state before it is lost. "
             "Restore the topic, or go on without it: PENSTOCK_ACCEPT_LOSS=true"
+        )
+
+
+class ChangelogGoneError(ChangelogError):
+    """A changelog topic was deleted."""
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        super().__init__(
+            f"{', '.join(sorted(topics))}: deleted, and the state in it is lost. "
+            "Restore the topic, or make an empty one: `penstock topics apply`"
         )
 
 
@@ -162,6 +182,11 @@ def nobody(_read: int, _left: int) -> None:
     """Keep progress to oneself."""
 
 
+def always() -> bool:
+    """Assume that others are served."""
+    return True
+
+
 @dataclass(slots=True)
 class _Progress:
     """How far a restore is: told after each slice, and logged from time to time."""
@@ -171,25 +196,44 @@ class _Progress:
     tell: OnProgress
     clock: Clock
     records: int = 0
+    seconds: float = 0.0
+    """What reading took, connecting apart; and of that the CPU time of this thread."""
+    cpu_s: float = 0.0
     began_s: float = field(init=False)
     logged_s: float = field(init=False)
+    moved_s: float = field(init=False)
+    began_cpu_s: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.began_s = self.logged_s = self.clock.monotonic_s()
+        self.began_cpu_s = time.thread_time()
+        self.began_s = self.logged_s = self.moved_s = self.clock.monotonic_s()
         self.tell(0, self.left)
+
+    def done(self) -> None:
+        """Note that everything is read."""
+        self.seconds = self.clock.monotonic_s() - self.began_s
+        self.cpu_s = time.thread_time() - self.began_cpu_s
 
     def went(self, records: int, offsets: int) -> None:
         """Note one slice."""
         self.records += records
         self.left -= offsets
         self.tell(records, self.left)
-        now_s = self.clock.monotonic_s()
+        self.moved_s = now_s = self.clock.monotonic_s()
         if now_s - self.logged_s >= TELL_EVERY_S:
             self.logged_s = now_s
             per_s = round(self.records / (now_s - self.began_s))
             log.info(
                 "restore.progress", records=self.records, left=self.left, per_s=per_s
             )
+
+    def stands(self) -> bool:
+        """Say that nothing came for a while; the next time a while later."""
+        now_s = self.clock.monotonic_s()
+        if now_s - self.moved_s < TELL_EVERY_S:
+            return False
+        self.moved_s = now_s
+        return True
 
 
 @dataclass(slots=True)
@@ -202,6 +246,8 @@ class _Reading:
     end: int
     changelog_id: bytes
     began_ms: int
+    first: Sequence[BareRecord] = ()
+    """What was read of it already, from *at* on."""
 
 
 class Restorer:
@@ -216,19 +262,22 @@ class Restorer:
         *,
         accept_loss: bool,
         on_progress: OnProgress = nobody,
+        serving: Callable[[], bool] = always,
     ) -> None:
+        """*serving* says whether others wait for their turn on the loop."""
         self._bootstrap = bootstrap
         self._group = group
         self._shelf = shelf
         self._clock = clock
         self._accept_loss = accept_loss
         self._on_progress = on_progress
+        self._serving = serving
 
     async def restore(self, partitions: Iterable[int]) -> Restored:
         """Open the stores of *partitions* and bring them up to their changelogs.
 
         Raises:
-            ChangelogError: a changelog lost records, or has no identity.
+            ChangelogError: a changelog lost records, has no identity, or is gone.
             NewerStoreError: a newer penstock wrote a store.
             KafkaError: the broker cannot be reached.
         """
@@ -237,10 +286,20 @@ class Restorer:
         if not wanted:
             return Restored(records=0, seconds=0.0)
         for table, partition in wanted.values():
-            # RocksDB opens in tens of milliseconds: not on the loop.
+            # RocksDB opens in tens of milliseconds. A thread does not help who waits
+            # for that one, rocksdict keeps the interpreter's lock; others go between.
             await asyncio.to_thread(self._shelf.open, table, partition)
-        records = await self._read(wanted, trust=False)
-        return Restored(records=records, seconds=self._clock.monotonic_s() - began_s)
+        progress = await self._read(wanted, trust=False)
+        seconds = self._clock.monotonic_s() - began_s
+        log.info(
+            "restore.done",
+            stores=len(wanted),
+            records=progress.records,
+            seconds=round(seconds, 3),
+            reading_s=round(progress.seconds, 3),
+            reading_cpu_s=round(progress.cpu_s, 3),
+        )
+        return Restored(records=progress.records, seconds=seconds)
 
     async def catch_up(self, partition: int) -> None:
         """Bring the open stores of *partition* up to their changelogs.
@@ -249,6 +308,8 @@ class Restorer:
         in use.
 
         Raises:
+            ChangelogError: a changelog lost records that they lack, or is gone. No
+                accepted loss helps here: the next start makes them anew.
             KafkaError: the broker cannot be reached.
         """
         await self._read(self._changelogs([partition]), trust=True)
@@ -262,14 +323,23 @@ class Restorer:
 
     async def _read(
         self, wanted: Mapping[TopicPartition, StoreKey], *, trust: bool
-    ) -> int:
+    ) -> _Progress:
         # Who catches up reads a few records; who restores has something to tell.
         tell = nobody if trust else self._on_progress
         consumer = changelog_reader(self._bootstrap)
-        await consumer.start()
         try:
-            readings = await self._readings(consumer, wanted, trust=trust)
-            return await self._drain(consumer, readings, tell)
+            # Inside: one that fails half way is connected, and stays so until stopped.
+            await consumer.start()
+            while True:
+                try:
+                    readings = await self._readings(consumer, wanted, trust=trust)
+                    return await self._drain(consumer, readings, tell)
+                except OffsetOutOfRangeError as error:
+                    at = {
+                        f"{tp.topic}[{tp.partition}]": n
+                        for tp, n in error.args[0].items()
+                    }
+                    log.warning("restore.out_of_range", at=at)
         finally:
             tell(0, 0)
             await consumer.stop()
@@ -279,25 +349,60 @@ class Restorer:
     ) -> dict[TopicPartition, _Reading]:
         tps = list(wanted)
         consumer.assign(tps)
-        begins = await consumer.beginning_offsets(tps)
-        ends = await consumer.end_offsets(tps)
-        ids = {} if trust else await _identities(consumer, tps, begins, ends)
+        try:
+            begins = await consumer.beginning_offsets(tps)
+            ends = await consumer.end_offsets(tps)
+        except KafkaTimeoutError:
+            await self._require_topics(tps)
+            raise
+        firsts = {} if trust else await self._firsts(consumer, begins, ends)
         readings: dict[TopicPartition, _Reading] = {}
         for tp, key in wanted.items():
-            found = ids.get(tp, b"")
+            first = firsts.get(tp, ())
+            found = _identity(first)
             store = self._shelf.stores[key]
             if not trust:
                 store = await self._trusted(tp, key[0], begins[tp], ends[tp], found)
+            elif begins[tp] > store.mark.next and key[0] != LEDGER:
+                # Whatever may be lost: a store in use is not emptied under its task.
+                raise ChangelogTrimmedError(tp.topic, tp.partition, begins[tp])
             at = max(store.mark.next, begins[tp])
-            consumer.seek(tp, at)
+            if at > begins[tp] or not first:
+                first = ()
+                consumer.seek(tp, at)
             readings[tp] = _Reading(
                 store=store,
                 at=at,
                 end=ends[tp],
                 changelog_id=found or store.mark.changelog_id,
                 began_ms=self._clock.now_ms(),
+                first=first,
             )
         return readings
+
+    async def _firsts(
+        self,
+        consumer: Any,
+        begins: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> dict[TopicPartition, Sequence[BareRecord]]:
+        """Read the first records of each changelog partition; some have none."""
+        for tp, begin in begins.items():
+            consumer.seek(tp, begin)
+        left = {tp for tp, begin in begins.items() if begin < ends[tp]}
+        firsts: dict[TopicPartition, Sequence[BareRecord]] = {}
+        progress = _Progress(left=len(left), tell=nobody, clock=self._clock)
+        while left:
+            fetched = await consumer.getmany(
+                *left, timeout_ms=WAIT_MS, max_records=SLICE_RECORDS
+            )
+            firsts |= fetched
+            left -= fetched.keys()
+            # Only markers of aborted transactions between here and the end.
+            left -= {tp for tp in left if await consumer.position(tp) >= ends[tp]}
+            if not fetched and progress.stands():
+                await self._look(progress, left)
+        return firsts
 
     async def _trusted(
         self, tp: TopicPartition, table: str, begin: int, end: int, found: bytes
@@ -305,11 +410,13 @@ class Restorer:
         """Return the store of *tp*, emptied first if it cannot be trusted."""
         store = self._shelf.stores[table, tp.partition]
         lossy = table == LEDGER  # its old records expire by design
-        if begin > store.mark.next and not lossy and not self._accept_loss:
-            raise ChangelogTrimmedError(tp.topic, tp.partition, begin)
         if not found and not begin:
             raise ChangelogUnmarkedError(tp.topic, tp.partition)
         reason = self._distrust(store.mark, begin, end, found, lossy=lossy)
+        # What is emptied is read from the very beginning.
+        following = 0 if reason else store.mark.next
+        if begin > following and not lossy and not self._accept_loss:
+            raise ChangelogTrimmedError(tp.topic, tp.partition, begin)
         if reason:
             # Removing and opening files takes a while: not on the loop.
             store = await asyncio.to_thread(
@@ -338,39 +445,68 @@ class Restorer:
         consumer: Any,
         readings: Mapping[TopicPartition, _Reading],
         tell: OnProgress,
-    ) -> int:
+    ) -> _Progress:
         left = {tp for tp, r in readings.items() if r.at < r.end}
         for tp in readings.keys() - left:
             consumer.pause(tp)
             self._caught_up(readings[tp])
         offsets = sum(readings[tp].end - readings[tp].at for tp in left)
         progress = _Progress(left=offsets, tell=tell, clock=self._clock)
+        fetched = {tp: r.first for tp, r in readings.items() if r.first}
         while left:
-            fetched = await consumer.getmany(timeout_ms=200, max_records=SLICE_RECORDS)
-            for tp, batch in fetched.items():
-                self._apply(readings[tp], batch)
             went = 0
-            for tp in list(left):
+            # Where nothing came, markers may have been passed.
+            for tp in fetched or list(left):
                 reading, position = readings[tp], await consumer.position(tp)
+                self._apply(reading, fetched.get(tp, ()), position)
                 went += min(position, reading.end) - reading.at
                 reading.at = min(position, reading.end)
                 if reading.at == reading.end:
                     consumer.pause(tp)
                     left.discard(tp)
                     self._caught_up(reading)
-            progress.went(sum(map(len, fetched.values())), went)
-            # No await above waits while records are at hand.
+            if fetched or went:
+                progress.went(sum(map(len, fetched.values())), went)
+            elif progress.stands():
+                await self._look(progress, left)
+            # No await here waits while records are at hand.
             await asyncio.sleep(0)
-        return progress.records
+            fetched = await self._slice(consumer) if left else {}
+        progress.done()
+        return progress
 
-    def _apply(self, reading: _Reading, batch: Sequence[Any]) -> None:
-        changes: list[Change] = [
-            (r.key, r.value) for r in batch if r.key != CHANGELOG_ID
-        ]
+    async def _slice(self, consumer: Any) -> dict[TopicPartition, Sequence[BareRecord]]:
+        size = SLICE_RECORDS if self._serving() else ALONE_RECORDS
+        fetched: dict[TopicPartition, Sequence[BareRecord]] = await consumer.getmany(
+            timeout_ms=WAIT_MS, max_records=size
+        )
+        return fetched
+
+    async def _look(self, progress: _Progress, left: Iterable[TopicPartition]) -> None:
+        """Say that nothing comes; raise if nothing ever will."""
+        log.warning(
+            "restore.waiting",
+            left=progress.left,
+            changelogs=sorted(f"{tp.topic}[{tp.partition}]" for tp in left),
+        )
+        # A broker that is away does not know either: aiokafka goes on trying.
+        with suppress(KafkaError, TimeoutError, OSError):
+            await self._require_topics(left)
+
+    async def _require_topics(self, tps: Iterable[TopicPartition]) -> None:
+        topics = {tp.topic for tp in tps}
+        if gone := topics - (await topic_ids(self._bootstrap, topics)).keys():
+            raise ChangelogGoneError(gone)
+
+    def _apply(
+        self, reading: _Reading, records: Sequence[BareRecord], following: int
+    ) -> None:
+        if not records:
+            return
         # Seen as of old until it has caught up: a restore that is cut short must not
         # look younger than the tombstones that it has yet to read.
         seen_ms = reading.store.mark.seen_ms or reading.began_ms
-        following = batch[-1].offset + 1
+        changes: list[Change] = [r for r in records if r[0] != CHANGELOG_ID]
         reading.store.apply(changes, self._mark(reading, following, seen_ms))
 
     def _caught_up(self, reading: _Reading) -> None:
@@ -394,11 +530,11 @@ def changelog_reader(bootstrap: str) -> BareConsumer:
     return BareConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        # Any other policy would skip in silence what is trimmed while we read.
+        auto_offset_reset="none",
         max_partition_fetch_bytes=PARTITION_BYTES,
         fetch_max_bytes=ANSWER_BYTES,
         fetch_max_wait_ms=100,
-        slice_bytes=SLICE_BYTES,
     )
 
 
@@ -414,27 +550,8 @@ def private_consumer(bootstrap: str) -> AIOKafkaConsumer:
     )
 
 
-async def _identities(
-    consumer: Any,
-    tps: Sequence[TopicPartition],
-    begins: Mapping[TopicPartition, int],
-    ends: Mapping[TopicPartition, int],
-) -> dict[TopicPartition, bytes]:
-    """Read the identity record, the first one of each changelog partition."""
-    for tp in tps:
-        consumer.seek(tp, begins[tp])
-    left = {tp for tp in tps if begins[tp] < ends[tp]}
-    found: dict[TopicPartition, bytes] = {}
-    while left:
-        fetched = await consumer.getmany(
-            *left, timeout_ms=200, max_records=SLICE_RECORDS
-        )
-        for tp, batch in fetched.items():
-            left.discard(tp)
-            if batch[0].key == CHANGELOG_ID:
-                found[tp] = batch[0].value[1:]
-        for tp in list(left):
-            # Only markers of aborted transactions between here and the end.
-            if await consumer.position(tp) >= ends[tp]:
-                left.discard(tp)
-    return found
+def _identity(first: Sequence[BareRecord]) -> bytes:
+    """Return what the first record of a changelog says, if it is the identity."""
+    if first and first[0][0] == CHANGELOG_ID:
+        return (first[0][1] or b"")[1:]
+    return b""

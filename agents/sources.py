@@ -65,8 +65,9 @@ async def read_ends(
     wanted = list(tps)
     consumer: Any = private_consumer(bootstrap)
     admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await consumer.start()
     try:
+        # Inside: one that fails half way is connected, and stays so until stopped.
+        await consumer.start()
         begins = await consumer.beginning_offsets(wanted)
         ends = await consumer.end_offsets(wanted)
         await admin.start()

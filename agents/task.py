@@ -31,6 +31,7 @@ from agents.position import SourceTracker
 from agents.record import Record
 from agents.tables import JOURNAL, DiskFullError, Store
 from schemas.errors import UnknownSchemaError
+from streams.permit import Permit
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,11 @@ class View(Protocol):
 
     @property
     def partition(self) -> int: ...
+
+    @property
+    def permit(self) -> Permit:
+        """Return what is asked before a run begins anything that costs."""
+        ...
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """Return a value: settled writes first, then what is committed."""
@@ -114,6 +120,7 @@ class Task:
         trackers: dict[str, SourceTracker],
         committer: Committer,
         overlay: Overlay,
+        permit: Permit,
         on_dead: Callable[["Task", BaseException], None],
     ) -> None:
         self.partition = partition
@@ -121,6 +128,7 @@ class Task:
         self.died = False
         """Whether it ended by itself: replaced, or without a disk."""
         self.trackers = trackers
+        self.permit = permit
         self.lanes = Lanes(run=self._start)
         self.committer = committer
         self._stores = stores

@@ -7,7 +7,7 @@ still change.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,17 +15,23 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.committer import Backoff, ClaimError, Committer, ReplacedError, Watcher
+from agents.lease import Lease
+from agents.origins import KEY as ORIGINS_KEY
+from agents.origins import TopicRecreatedError, pack, recreated
 from agents.pending import Overlay
 from agents.position import KEY as POSITION_KEY
-from agents.position import MAX_SPAN, Position, SourceTracker
+from agents.position import MAX_SPAN, Position, SourcePosition, SourceTracker
 from agents.record import Record
-from agents.restore import Restorer, Shelf
+from agents.restore import Restorer, Shelf, changelog
 from agents.sources import read_ends, start_of
 from agents.tables import TABLES, TASKS
 from agents.task import Handler, State, Task
+from agents.tenure import Tenure
+from agents.topic_ids import topic_ids
 from agents.transactions import Transactor
 from streams.clock import Clock
 from streams.config import Settings
+from streams.settlement import Write
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +50,7 @@ class Tasks:
         restorer: Restorer,
         new_transactor: Callable[[int], Transactor],
         clock: Clock,
+        lease: Lease,
         watcher: Watcher,
         still_assigned: Callable[[int], bool],
         rejoin: Callable[[], None],
@@ -58,6 +65,7 @@ class Tasks:
         self._restorer = restorer
         self._new_transactor = new_transactor
         self._clock = clock
+        self._lease = lease
         self._watcher = watcher
         self._still_assigned = still_assigned
         self._rejoin = rejoin
@@ -73,14 +81,12 @@ class Tasks:
         if task is not None:
             task.submit(handler, record)
 
-    def misses(self, topic: str, partition: int, begin: int) -> bool:
-        """Say whether records in front of offset *begin* never came to their task."""
+    def taken_to(self, topic: str, partition: int) -> int | None:
+        """Return the first offset that has not come to its task; None without one."""
         task = self.by_partition.get(partition)
-        return (
-            task is not None
-            and task.state is State.LIVE
-            and begin > task.trackers[topic].resume
-        )
+        if task is None or task.state is not State.LIVE:
+            return None
+        return task.trackers[topic].resume
 
     def live(self, partition: int) -> bool:
         """Say whether *partition* has a task that takes records."""
@@ -180,7 +186,7 @@ class Tasks:
         """Fence former owners, then restore, then read positions, then claim."""
         for partition in fresh:
             self._transactors[partition] = self._new_transactor(partition)
-        await asyncio.gather(*(self._transactors[p].renew() for p in fresh))
+        await _all(self._transactors[p].renew() for p in fresh)
         restored = await self._restorer.restore(fresh)
         log.info(
             "tasks.restored",
@@ -190,13 +196,17 @@ class Tasks:
         )
         tps = [TopicPartition(t, p) for t in self._topics for p in fresh]
         ends = await read_ends(self._bootstrap, self._settings.group, tps)
+        ids = await topic_ids(self._bootstrap, self.known_topics())
         tasks = {}
         for partition in fresh:
+            anew = self._made_anew(partition, ids)
             stored = self._shelf.stores[TASKS, partition].get(POSITION_KEY)
             position = Position.unpack(stored) if stored else None
             trackers = {
                 topic: SourceTracker(
-                    start_of(
+                    SourcePosition(next=ends.begins[TopicPartition(topic, partition)])
+                    if topic in anew
+                    else start_of(
                         TopicPartition(topic, partition),
                         position,
                         ends,
@@ -208,14 +218,33 @@ class Tasks:
             }
             tasks[partition] = self._task(partition, trackers)
         token = secrets.token_hex(8)
-        await asyncio.gather(*(task.committer.claim(token) for task in tasks.values()))
+        origins = Write(table=TASKS, key=ORIGINS_KEY, value=pack(ids))
+        await _all(task.committer.claim(token, [origins]) for task in tasks.values())
         for partition, task in tasks.items():
             self.by_partition[partition] = task
             task.go()
 
+    def known_topics(self) -> tuple[str, ...]:
+        """Return the topics that our positions and tables are about."""
+        tables = (changelog(self._settings.group, table) for table in TABLES)
+        return (*self._topics, *tables)
+
+    def _made_anew(self, partition: int, ids: Mapping[str, str]) -> frozenset[str]:
+        """Return the topics that are not those which the last owner knew.
+
+        Raises:
+            TopicRecreatedError: there are some, and nobody accepted that.
+        """
+        anew = recreated(self._shelf.stores[TASKS, partition].get(ORIGINS_KEY), ids)
+        if anew and not self._settings.accept_loss:
+            raise TopicRecreatedError(anew)
+        for topic in anew:
+            log.warning("topic.recreated", topic=topic, partition=partition)
+        return anew
+
     def _task(self, partition: int, trackers: dict[str, SourceTracker]) -> Task:
         stores = {table: self._shelf.stores[table, partition] for table in TABLES}
-        overlay = Overlay()
+        overlay, tenure = Overlay(), Tenure(self._lease, partition)
         committer = Committer(
             partition=partition,
             group=self._settings.group,
@@ -224,6 +253,7 @@ class Tasks:
             stores=stores,
             trackers=trackers,
             overlay=overlay,
+            tenure=tenure,
             clock=self._clock,
             watcher=self._watcher,
             interval_s=self._settings.commit_interval_s,
@@ -236,6 +266,7 @@ class Tasks:
             trackers=trackers,
             committer=committer,
             overlay=overlay,
+            permit=tenure,
             on_dead=self._dead,
         )
 
@@ -247,6 +278,18 @@ class Tasks:
             self._on_fatal(error)
         elif self._still_assigned(task.partition):
             self._rejoin()
+
+
+async def _all(works: Iterable[Awaitable[None]]) -> None:
+    """Return once all *works* have ended, well or not; raise what one of them raised.
+
+    `asyncio.gather` raises at the first error and lets the others go on: each would
+    make a producer that nobody closes, and that fences its successor.
+    """
+    ends = await asyncio.gather(*works, return_exceptions=True)
+    for end in ends:
+        if end is not None:
+            raise end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -363,6 +363,10 @@ async def _stop(producer: Any) -> None:
     with contextlib.suppress(Exception):
         async with asyncio.timeout(STOP_S):
             await producer.client.close()
+    if sender is not None:
+        # Cancelled, it waits for what it has sent, which nobody answers any more.
+        await asyncio.sleep(0)
+        sender.cancel()
 
 
 STOP_S: Final = 2.0

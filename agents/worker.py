@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -55,6 +55,9 @@ STOP_MARGIN_S: Final = 15.0
 
 IDLE_STOP_S: Final = 5.0
 """What stopping may take where there is nothing to drain, as while still joining."""
+
+TELL_EVERY_S: Final = 15.0
+"""How often a start that takes long says what it waits for."""
 
 
 class FolderTakenError(EdgeError):
@@ -150,9 +153,12 @@ class _Process:
             await worker.stop()
 
     async def _until_stopped(self, worker: Worker) -> None:
+        # Here for the restore, which makes objects by the million; and once more below,
+        # for what starting leaves behind.
+        _tame_collector()
         stopped = asyncio.create_task(self._stop.wait())
         starting = asyncio.create_task(worker.start())
-        await asyncio.wait({stopped, starting}, return_when=asyncio.FIRST_COMPLETED)
+        await until_started(starting, stopped, opening=lambda: worker.tasks.opening)
         if self._stop.is_set():
             starting.cancel()
             return
@@ -242,6 +248,35 @@ def _later(seconds: float, action: Callable[[], None]) -> None:
 def _leave(code: int, event: str, seconds: float) -> None:
     log.error(event, seconds=round(seconds, 1), exit_code=code)
     os._exit(code)
+
+
+async def until_started(
+    starting: asyncio.Task[None],
+    stopped: asyncio.Task[Any],
+    *,
+    opening: Callable[[], bool],
+    tell_every_s: float = TELL_EVERY_S,
+) -> None:
+    """Return once *starting* or *stopped* ended; say what is waited for until then.
+
+    A start has no end of its own: a group may be busy with a member that is stuck, and
+    a restore takes as long as its changelogs.
+    """
+    turns = 0
+    while True:
+        done, _ = await asyncio.wait(
+            {stopped, starting},
+            timeout=tell_every_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if done:
+            return
+        turns += 1
+        log.warning(
+            "worker.waiting",
+            waits_for="restore" if opening() else "group",
+            seconds=round(turns * tell_every_s),
+        )
 
 
 def _lock_folder(folder: Path) -> int:

@@ -46,6 +46,8 @@ async def perform(
     """Run the stage until it ends. Raises nothing but ``CancelledError``."""
     attempt = 0
     while True:
+        if not calls.permit.granted():
+            await calls.permit.wait()
         if _left_s(run) <= 0:
             late = _late(planned, run)
             return StageEnd(attempts=attempt, usage=calls.usage, error=late)

@@ -21,6 +21,7 @@ import orjson
 from schemas.records import Usage
 from streams.journal import CallEntry, Entry
 from streams.metrics import Recorder
+from streams.permit import ALWAYS, Permit
 from streams.stage import LM, Answer, LMCall
 
 NO_USAGE: Final = Usage()
@@ -41,6 +42,7 @@ class StageCalls:
         "_pending",
         "_recorder",
         "_stage",
+        "permit",
         "queued",
         "usage",
     )
@@ -51,7 +53,10 @@ class StageCalls:
         journal: Mapping[tuple[str, int], CallEntry],
         emit: Callable[[tuple[Entry, ...]], None],
         recorder: Recorder,
+        permit: Permit = ALWAYS,
     ) -> None:
+        self.permit = permit
+        """Needed for each attempt, and for each call."""
         self.usage = NO_USAGE
         """Of all calls so far, whether or not their answers could be used."""
         self.queued: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -76,7 +81,10 @@ class StageCalls:
         self.save()
         # Servers may keep answers by this id: only the same call may have it again.
         named = replace(
-            call, request_id=f"{call.request_id}/{ordinal}", queued=self.queued
+            call,
+            request_id=f"{call.request_id}/{ordinal}",
+            queued=self.queued,
+            permit=self.permit,
         )
         answer = await lm.complete(self._stage, named)
         entry = CallEntry(

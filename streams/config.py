@@ -66,9 +66,10 @@ class Settings:
     ledger_max_entries: int = 10_000_000
     """Bound per task on remembered ids; above it the window shortens, loudly."""
     rocksdb_cache_bytes: int = 67_108_864
-    """One block cache for all stores of a worker."""
-    rocksdb_write_buffer_bytes: int = 67_108_864
-    """One budget for the memtables of all stores of a worker."""
+    """What all stores of a worker may hold in memory: blocks that were read, and their
+    memtables."""
+    rocksdb_write_buffer_bytes: int = 33_554_432
+    """How much of that may be memtables; they fill up to it, however slowly."""
     http_host: str = "127.0.0.1"
     """Address of health, metrics and the embedded registry."""
     http_port: int = 8080

@@ -29,6 +29,7 @@ from streams.errors import (
 )
 from streams.journal import Journal, StageEntry
 from streams.metrics import Recorder
+from streams.permit import ALWAYS, Permit
 from streams.plan import Pipeline, PlannedStage
 from streams.run_journal import RunJournal
 from streams.run_records import RunRecords
@@ -53,6 +54,8 @@ class RunStart(Struct, frozen=True, kw_only=True):
     recorder: Recorder
     emit: Callable[[Progress], None]
     """Takes what finishes in the middle of the run; returns at once."""
+    permit: Permit = ALWAYS
+    """Asked before anything begins that costs."""
 
 
 async def run(pipeline: Pipeline, request: Request, start: RunStart) -> RunEnd:
@@ -166,7 +169,11 @@ class _Run:
     ) -> tuple[StageEnd, StageResult]:
         clock, recorder = self.start.clock, self.start.recorder
         calls = StageCalls(
-            planned.name, self.journal.calls, self.journal.emit, recorder
+            planned.name,
+            self.journal.calls,
+            self.journal.emit,
+            recorder,
+            self.start.permit,
         )
         context = RunContext(
             request_id=self.request.request_id,

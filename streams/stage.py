@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from schemas.records import Usage
 from streams.clock import Clock
+from streams.permit import ALWAYS, Permit
 from streams.session import Turn
 
 Fields = Mapping[str, Any]
@@ -37,6 +38,13 @@ class LMCall:
     )
     """Entered while the call waits for a slot: that time is nobody's answer, and
     does not count against the stage's timeout."""
+    permit: Permit = field(default=ALWAYS, compare=False, repr=False)
+
+    async def may_begin(self) -> None:
+        """Wait until it may be sent, or sent again: the last thing before it is."""
+        if not self.permit.granted():
+            with self.queued():
+                await self.permit.wait()
 
 
 class LM(Protocol):

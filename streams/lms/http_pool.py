@@ -99,6 +99,11 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)
         return await self._answer
 
+    def rest(self, now_s: float) -> None:
+        """Lie idle from now on, and hold no answer meanwhile."""
+        self._reader = self._answer = None
+        self.idle_since_s = now_s
+
     def close(self) -> None:
         """Close at once, whatever is still to come."""
         if self._transport is not None:
@@ -190,11 +195,15 @@ class Pool:
         return None
 
     def _keep(self, connection: _Connection, answer: HttpAnswer) -> None:
+        now_s = asyncio.get_running_loop().time()
         if answer.reusable:
-            connection.idle_since_s = asyncio.get_running_loop().time()
+            connection.rest(now_s)
             self._idle.append(connection)
         else:
             connection.close()
+        # Last in, first out: nobody comes for those that one busy moment left below.
+        while self._idle and now_s - self._idle[0].idle_since_s >= IDLE_S:
+            self._idle.pop(0).close()
 
     async def _connect(self) -> _Connection:
         address = self._address

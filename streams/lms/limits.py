@@ -139,6 +139,7 @@ class LimitedLM:
         with call.queued():
             era = await self._slot()
         try:
+            await call.may_begin()
             answer = await self._inner.complete(stage, call)
             self._limiter.answered()
         except ModelBusyError:

@@ -91,7 +91,7 @@ class OpenAILM:
             body = body_of(self._endpoint.model, self._endpoint.params, call)
         except TypeError as error:
             raise ModelRefusedError(stage, self._name, str(error)) from error
-        reply = await self._through_outages(stage, body, _headers_of(call))
+        reply = await self._through_outages(stage, body, call)
         if reply.status != OK:
             raise self._error(stage, reply)
         try:
@@ -104,10 +104,10 @@ class OpenAILM:
         self._pool.close()
 
     async def _through_outages(
-        self, stage: str, body: bytes, headers: bytes
+        self, stage: str, body: bytes, call: LMCall
     ) -> HttpAnswer:
         tries = cuts = 0
-        answers = self._outage.answers
+        answers, headers = self._outage.answers, _headers_of(call)
         while True:
             tries += 1
             try:
@@ -124,6 +124,7 @@ class OpenAILM:
             else:
                 self._outage.over()
                 return reply
+            await call.may_begin()
 
     async def _post(self, stage: str, body: bytes, headers: bytes) -> HttpAnswer:
         timeout_s = self._endpoint.timeout_s

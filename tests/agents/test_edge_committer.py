@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from agents import committer as module
 from agents.committer import ClaimError, Committer, ReplacedError
+from agents.lease import Lease
 from agents.pending import Overlay, Pending, finished_offsets
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position, SourcePosition, SourceTracker
@@ -30,6 +31,7 @@ from agents.tables import (
     KeyStore,
     StoreMark,
 )
+from agents.tenure import Tenure
 from agents.transactions import Committed
 from schemas.records import Source
 from streams.clock import ManualClock
@@ -51,6 +53,7 @@ from tests.agents.test_edge_fakes import (
 
 IN, OUT = "penstock.support.requests", "penstock.support.results"
 MINE, RIVAL = "mine", "rival"
+SESSION_S = 6.0
 
 
 @dataclass
@@ -70,6 +73,9 @@ class Bench:
         self.overlay = Overlay()
         self.watching = Watching()
         self.trackers = {IN: SourceTracker(SourcePosition(next=0))}
+        self.lease = Lease(self.clock, SESSION_S)
+        self.lease.given([0], self.clock.monotonic_s())
+        self.tenure = Tenure(self.lease, 0)
         self.committer = Committer(
             partition=0,
             group=GROUP,
@@ -78,6 +84,7 @@ class Bench:
             stores=self.stores,
             trackers=self.trackers,
             overlay=self.overlay,
+            tenure=self.tenure,
             clock=self.clock,
             watcher=self.watching,
             interval_s=0,
@@ -497,6 +504,64 @@ async def test_a_task_without_work_renews_a_producer_whose_broker_went(bench):
     assert not bench.transactor.lost_touch
     bench.committer.close()
     await working
+
+
+def lapse(bench) -> None:
+    """Let the group hear nothing of us for too long, and then hear us again."""
+    bench.clock.advance(SESSION_S)
+    bench.lease.renewed(bench.clock.monotonic_s())
+
+
+async def test_who_claimed_a_partition_may_begin_what_costs(bench):
+    assert bench.tenure.granted()
+    await bench.tenure.wait()
+    bench.clock.advance(SESSION_S)
+    assert not bench.tenure.granted()
+
+
+async def test_after_a_lapse_a_transaction_proves_that_nobody_had_the_partition(bench):
+    working = asyncio.create_task(bench.committer.work())
+    lapse(bench)
+    assert not bench.tenure.granted()
+    before = len(bench.kafka.transactions)
+    await asyncio.wait_for(bench.tenure.wait(), 10)
+    assert len(bench.kafka.transactions) == before + 1
+    assert bench.tenure.granted()
+    bench.committer.close()
+    await working
+
+
+async def test_who_slept_while_another_had_the_partition_begins_nothing_more(bench):
+    rival = await Bench(kafka=bench.kafka).claim(RIVAL)
+    working = asyncio.create_task(bench.committer.work())
+    lapse(bench)
+    waiting = asyncio.create_task(bench.tenure.wait())
+    with pytest.raises(ReplacedError):
+        await working
+    assert not waiting.done()
+    waiting.cancel()
+    assert rival.tenure.granted()
+
+
+async def test_a_partition_that_came_back_before_its_loss_was_noticed_is_doubted(bench):
+    now_s = bench.clock.monotonic_s()
+    bench.lease.given([1], now_s)
+    bench.lease.given([0, 1], now_s)
+    assert not bench.tenure.granted()
+    await bench.committer.flush()
+    assert bench.tenure.granted()
+
+
+async def test_a_transaction_that_was_begun_before_a_lapse_proves_nothing(bench):
+    def asleep(transactor, records, offsets):
+        lapse(bench)
+        return Committed(next_offsets=transactor.kafka.commit(records, offsets))
+
+    bench.transactor.next.append(asleep)
+    bench.deliver(0)
+    bench.settle(0)
+    await bench.committer.flush()
+    assert not bench.tenure.granted()
 
 
 async def test_a_damaged_record_is_no_proof_of_anything(bench):

@@ -28,6 +28,7 @@ from streams.catalog import STAGE_KINDS
 from streams.clock import ManualClock
 from streams.config import Settings
 from streams.journal import RunHeader, StageEntry, entry_key, pack, unpack
+from streams.permit import ALWAYS, Permit
 from streams.pipeline import Toolbox, compile_text
 from streams.session import Session
 from streams.settlement import Publish
@@ -83,6 +84,7 @@ class FakeView:
     journal: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict)
     settled: list[Pending] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    permit: Permit = ALWAYS
 
     def get(self, table: str, key: bytes) -> bytes | None:
         return self.tables.get((table, key))

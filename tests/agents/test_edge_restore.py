@@ -1,17 +1,22 @@
 """Restore: a store is what its changelog stands for, or it is rebuilt, loudly."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
+import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from agents import restore as module
 from agents.ledger import HOUR_MS, LedgerEntry, LedgerStore
 from agents.restore import (
+    ALONE_RECORDS,
+    SLICE_RECORDS,
     STALE_MS,
+    TELL_EVERY_S,
+    ChangelogGoneError,
     ChangelogTrimmedError,
     ChangelogUnmarkedError,
     Restorer,
@@ -41,11 +46,19 @@ class Log:
 class FakeConsumer:
     """A consumer of such logs that hands out a few records at a time."""
 
-    def __init__(self, logs: dict[TopicPartition, Log], batch: int = 3) -> None:
+    batch = 3
+
+    def __init__(
+        self,
+        logs: dict[TopicPartition, Log],
+        between: Callable[["FakeConsumer"], None],
+    ) -> None:
+        """Have *between* called whenever records are asked for."""
         self.logs = logs
-        self.batch = batch
+        self.between = between
         self.at: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
+        self.asked: list[int] = []
         self.stopped = False
 
     async def start(self) -> None: ...
@@ -55,8 +68,11 @@ class FakeConsumer:
 
     def assign(self, tps: Iterable[TopicPartition]) -> None:
         self.at = dict.fromkeys(tps, 0)
+        self.paused = set()
 
     async def beginning_offsets(self, tps):
+        if not self.logs.keys() >= set(tps):
+            raise KafkaTimeoutError
         return {tp: self.logs[tp].begin for tp in tps}
 
     async def end_offsets(self, tps):
@@ -73,16 +89,15 @@ class FakeConsumer:
         return self.at[tp]
 
     async def getmany(self, *tps, timeout_ms, max_records):
+        self.asked.append(max_records)
+        self.between(self)
         fetched = {}
         for tp in tps or self.at.keys() - self.paused:
-            log, at = self.logs[tp], self.at[tp]
+            log, at = self.logs.get(tp, Log()), self.at[tp]
+            if at < log.begin:
+                raise OffsetOutOfRangeError({tp: at})
             following = min(at + min(self.batch, max_records), log.end)
-            rows = [(o, log.rows[o]) for o in range(at, following)]
-            batch = [
-                SimpleNamespace(offset=offset, key=row[0], value=row[1])
-                for offset, row in rows
-                if row is not None
-            ]
+            batch = [row for row in log.rows[at:following] if row is not None]
             self.at[tp] = following
             if batch:
                 fetched[tp] = batch
@@ -105,12 +120,19 @@ class Bench:
         self.ledger = self.logs[TopicPartition(changelog(GROUP, LEDGER), 0)]
         self.folder = folder
         self.consumers: list[FakeConsumer] = []
+        self.between: Callable[[FakeConsumer], None] = lambda _: None
+        self.serves = True
         monkeypatch.setattr(module, "changelog_reader", self.consumer)
+        monkeypatch.setattr(module, "topic_ids", self.topic_ids)
         self.shelf = self.new_shelf()
 
     def consumer(self, _bootstrap: str) -> FakeConsumer:
-        self.consumers.append(FakeConsumer(self.logs))
+        self.consumers.append(FakeConsumer(self.logs, self.between))
         return self.consumers[-1]
+
+    async def topic_ids(self, _bootstrap: str, topics: Iterable[str]):
+        known = {tp.topic for tp in self.logs}
+        return {topic: "an id" for topic in topics if topic in known}
 
     def new_shelf(self) -> Shelf:
         return Shelf(
@@ -128,8 +150,26 @@ class Bench:
         )
 
     async def restore(self, *, accept_loss: bool = False):
-        restorer = Restorer("", GROUP, self.shelf, self.clock, accept_loss=accept_loss)
-        return await restorer.restore([0])
+        return await self.restorer(accept_loss=accept_loss).restore([0])
+
+    def restorer(self, *, accept_loss: bool = False) -> Restorer:
+        return Restorer(
+            "",
+            GROUP,
+            self.shelf,
+            self.clock,
+            accept_loss=accept_loss,
+            serving=lambda: self.serves,
+        )
+
+    def trim_after(self, log: Log, asked: int, begin: int) -> None:
+        """Have *log* lose its beginning once records were asked for so often."""
+
+        def between(consumer: FakeConsumer) -> None:
+            if len(consumer.asked) > asked:
+                log.begin = max(log.begin, begin)
+
+        self.between = between
 
     def restart(self, *, away_ms: int = 0) -> None:
         self.shelf.close_partition(0)
@@ -298,8 +338,7 @@ async def test_a_store_in_use_is_never_replaced_under_its_task(bench):
     await filled(bench)
     store = bench.shelf.stores[SESSIONS, 0]
     bench.clock.at_ms += STALE_MS + 1
-    restorer = Restorer("", GROUP, bench.shelf, bench.clock, accept_loss=False)
-    await restorer.catch_up(0)
+    await bench.restorer().catch_up(0)
     assert bench.shelf.stores[SESSIONS, 0] is store
     assert b"ghost" in bench.table()
 
@@ -342,6 +381,108 @@ async def test_a_store_beyond_a_lost_beginning_lost_nothing(bench):
     assert bench.table() == {b"a": b"1", b"ghost": b"1", b"b": b"2"}
 
 
+async def test_a_changelog_that_loses_records_while_it_is_read_stops_the_worker(bench):
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(30)]
+    bench.trim_after(bench.sessions, asked=4, begin=25)
+    where = rf"{GROUP}-sessions-changelog\[0\] begins at offset 25"
+    with pytest.raises(ChangelogTrimmedError, match=where):
+        await bench.restore()
+    assert bench.consumers[0].stopped
+
+
+async def test_who_accepts_that_loss_gets_what_is_left_and_nothing_older(bench):
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(30)]
+    bench.trim_after(bench.sessions, asked=4, begin=25)
+    await bench.restore(accept_loss=True)
+    assert bench.table() == {b"%d" % i: b"1" for i in range(24, 30)}
+
+
+async def test_a_store_that_is_rebuilt_needs_the_beginning_of_its_changelog(bench):
+    # It had read on, so nothing was lost to it; now it is too old, and all is.
+    await filled(bench)
+    bench.restart(away_ms=STALE_MS + 1)
+    bench.sessions.rows += [(b"b", b"2")]
+    bench.sessions.begin = 2
+    with pytest.raises(ChangelogTrimmedError):
+        await bench.restore()
+    await bench.restore(accept_loss=True)
+    assert bench.table() == {b"b": b"2"}
+
+
+@pytest.mark.parametrize("accept_loss", [False, True])
+async def test_a_store_in_use_that_missed_records_ends_its_task(bench, accept_loss):
+    await filled(bench)
+    bench.sessions.rows += [(b"b", b"2"), (b"c", b"3")]
+    bench.sessions.begin = 3
+    before = bench.mark
+    with pytest.raises(ChangelogTrimmedError, match="begins at offset 3"):
+        await bench.restorer(accept_loss=accept_loss).catch_up(0)
+    assert bench.mark == before
+
+
+async def test_a_changelog_that_is_deleted_while_it_is_read_is_named(bench):
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(30)]
+    gone = TopicPartition(changelog(GROUP, SESSIONS), 0)
+
+    def between(consumer: FakeConsumer) -> None:
+        if len(consumer.asked) > 4:
+            bench.logs.pop(gone, None)
+            bench.clock.advance(1)
+
+    bench.between = between
+    with pytest.raises(ChangelogGoneError, match=gone.topic):
+        await bench.restore()
+    # And again where it is missing from the beginning on.
+    with pytest.raises(ChangelogGoneError, match="penstock topics apply"):
+        await bench.restore()
+
+
+async def test_a_broker_that_is_away_is_waited_for_and_that_is_said(bench, monkeypatch):
+    async def away(*_) -> None:
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(module, "topic_ids", away)
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(30)]
+
+    def between(consumer: FakeConsumer) -> None:
+        asked = len(consumer.asked)
+        consumer.batch = 0 if 4 < asked < 24 else 3
+        bench.clock.advance(1)
+
+    bench.between = between
+    with structlog.testing.capture_logs() as said:
+        await bench.restore()
+    assert len(bench.table()) == 30
+    lines = [line for line in said if line["event"] == "restore.waiting"]
+    assert len(lines) == 19 // int(TELL_EVERY_S)
+    assert lines[0]["changelogs"] == [f"{GROUP}-sessions-changelog[0]"]
+    assert lines[0]["left"] > 0
+
+
+async def test_progress_is_logged_from_time_to_time_and_at_the_end(bench):
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(30)]
+    bench.between = lambda _: bench.clock.advance(1)
+    with structlog.testing.capture_logs() as said:
+        await bench.restore()
+    lines = [line for line in said if line["event"] == "restore.progress"]
+    assert lines[0]["per_s"] > 0
+    assert [line["left"] for line in lines] == sorted(
+        (line["left"] for line in lines), reverse=True
+    )
+    assert len(lines) == 2
+    [done] = [line for line in said if line["event"] == "restore.done"]
+    assert done["records"] == 32
+    assert done["reading_s"] <= done["seconds"]
+
+
+@pytest.mark.parametrize("serves", [False, True])
+async def test_slices_are_small_where_others_are_served(bench, serves):
+    bench.serves = serves
+    bench.sessions.rows += [(b"%d" % i, b"1") for i in range(10)]
+    await bench.restore()
+    assert bench.consumers[0].asked[-1] == (SLICE_RECORDS if serves else ALONE_RECORDS)
+
+
 def answered(at_ms: int) -> bytes:
     return LedgerEntry(at_ms=at_ms, topic="t", partition=0, offset=0).pack()
 
@@ -357,6 +498,20 @@ async def test_a_ledgers_changelog_may_lose_its_beginning(bench):
     ledger = bench.shelf.stores[LEDGER, 0]
     assert ledger.get(b"new")
     assert ledger.mark.next == 3
+
+
+async def test_a_ledgers_changelog_may_lose_its_beginning_while_it_is_read(bench):
+    now_ms = bench.clock.now_ms()
+    bench.ledger.rows += [(b"%d" % i, answered(now_ms)) for i in range(30)]
+    bench.trim_after(bench.ledger, asked=4, begin=25)
+    await bench.restore()
+    ledger = bench.shelf.stores[LEDGER, 0]
+    assert ledger.get(b"24")
+    assert ledger.mark.next == 31
+    bench.ledger.rows += [(b"later", answered(now_ms))] * 9
+    bench.ledger.begin = 35
+    await bench.restorer().catch_up(0)
+    assert ledger.get(b"later")
 
 
 async def test_a_ledger_that_was_away_for_long_is_kept_and_expires(bench):

@@ -47,6 +47,9 @@ class FakeEdge:
     def source_topics(self) -> frozenset[str]:
         return frozenset({IN})
 
+    def joining(self, coordinator: object) -> None:
+        """What the group says is of no interest here."""
+
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
         self.assigned.append(partitions)
         self.current.append(current)

@@ -15,6 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from agents.faust_edge import EdgeApp, EdgeSchema
+from agents.lease import Lease, renew_with
+from streams.clock import SystemClock
 from tests.agents.test_fetched_records import GARBLED
 
 NUMBERS = itertools.count(1)
@@ -45,12 +47,16 @@ class ListEdge:
     positions: dict[int, int] = field(default_factory=dict)
     """Where the tasks have to go on; moves with what is taken."""
     on_drain: Callable[[], None] = lambda: None
+    lease: Lease = field(default_factory=lambda: Lease(SystemClock(), 6))
 
     def __post_init__(self) -> None:
         self.gate.set()
 
     def source_topics(self) -> frozenset[str]:
         return frozenset({self.topic})
+
+    def joining(self, coordinator: object) -> None:
+        renew_with(coordinator, self.lease, self.source_topics(), SystemClock())
 
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
         assert current()
@@ -245,6 +251,16 @@ async def test_reading_begins_where_the_tasks_say_not_where_the_group_does(edges
     await edges.ready(edge)
     await until(lambda: b"3" in edge.values)
     assert edge.taken == {0: [1, 2, 3]}
+
+
+async def test_what_the_group_gave_is_surely_ours_and_each_heartbeat_says_so(
+    edges, edge
+):
+    await edges.ready(edge)
+    assert [p for p in range(PARTITIONS + 1) if edge.lease.holds(p)] == [0, 1]
+    edge.lease.over()
+    assert not edge.lease.holds(0)
+    await until(lambda: edge.lease.holds(0))
 
 
 async def test_a_rejoin_brings_a_new_assignment(edges, edge):

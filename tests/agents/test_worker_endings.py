@@ -1,4 +1,6 @@
-"""What a worker's last line says of the error that ended it."""
+"""What a worker says at its start, and of the error that ended it."""
+
+import asyncio
 
 import pytest
 from aiokafka.errors import (
@@ -9,9 +11,10 @@ from aiokafka.errors import (
     NodeNotReadyError,
     RequestTimedOutError,
 )
+from structlog.testing import capture_logs
 
 from agents.failures import BrokerRefusesError, BrokerUnreachableError
-from agents.worker import explained
+from agents.worker import explained, until_started
 
 AT = "kafka:9092"
 
@@ -35,3 +38,21 @@ def test_a_lost_permission_is_called_that():
 )
 def test_any_other_error_is_told_as_it_is(error):
     assert explained(error, AT) is error
+
+
+async def test_a_start_that_waits_says_for_what_until_it_is_over():
+    group, opening, told = asyncio.Event(), [False], []
+
+    def is_opening() -> bool:
+        told.append(opening[0])
+        opening[0] = True
+        if len(told) == 2:
+            group.set()
+        return told[-1]
+
+    starting = asyncio.create_task(group.wait())
+    stopped = asyncio.create_task(asyncio.Event().wait())
+    with capture_logs() as logs:
+        await until_started(starting, stopped, opening=is_opening, tell_every_s=0.01)
+    stopped.cancel()
+    assert [e["waits_for"] for e in logs] == ["group", "restore"]

@@ -13,7 +13,7 @@ from typing import Final
 
 from agents.broker import install
 from tests.faults.campaign import Campaign
-from tests.faults.kinds import FAULTS
+from tests.faults.kinds import FAULTS, OF_ALL
 from tests.faults.schedule import plan
 from tests.faults.town import Size, ground, town
 
@@ -31,6 +31,8 @@ def main() -> int:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="penstock-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {given.seed}, logs in {folder}", flush=True)  # noqa: T201
+    if given.spare:
+        faults = [name for name in faults if name not in OF_ALL]
     names = [f"w{number}" for number in range(given.workers)]
     planned = plan(
         seed=given.seed,

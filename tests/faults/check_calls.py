@@ -4,7 +4,7 @@
 the moment is that of its marker. A call that was answered and is asked again earlier
 than that was in flight, or returned and not committed. The reason for it is another
 owner of its partition, whose first transaction lies between the two: a rebalance
-repeats nothing on partitions that stay.
+repeats nothing on partitions that stay, and who lost one begins nothing more for it.
 """
 
 from collections import defaultdict
@@ -23,24 +23,6 @@ SLACK_MS: Final = 100
 
 LOST_ANSWERS: Final = frozenset({"descriptors"})
 """Faults, beside those of the LM, in which an answer may not reach who waits for it."""
-
-ZOMBIES: Final = frozenset(
-    {
-        "zombie",
-        "zombie-cut",
-        "cut",
-        "stall",
-        "delay",
-        "reset",
-        "descriptors",
-        "pause",
-        "broker-stop",
-        "broker-kill",
-        "broker-away",
-        "zombie-commit",
-    }
-)
-"""Faults after which a worker may go on with runs that somebody else has finished."""
 
 AFTERMATH_MS: Final = 12_000
 """Session timeout, and what it takes to notice: how long a fault goes on."""
@@ -65,8 +47,6 @@ def finished_calls_once(index: Index) -> Iterator[Violation]:
     claims = _claims(index)
     partitions = {key.request_id: a.at.partition for key, a in index.first.items()}
     for repeat in repeats(index):
-        if during(index.history.troubles, repeat.call.received_ms, _may_haunt):
-            continue
         moments = claims[partitions.get(repeat.request_id, -1)]
         if repeat.finished:
             yield _violation("a finished call was paid again", repeat)
@@ -103,10 +83,6 @@ def during(
         for trouble in troubles
         if kind(trouble.fault)
     )
-
-
-def _may_haunt(fault: str) -> bool:
-    return fault in ZOMBIES
 
 
 def _may_lose_answers(fault: str) -> bool:

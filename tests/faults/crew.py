@@ -88,6 +88,14 @@ class Crew:
             yield
             self.start(name)
 
+    @contextlib.contextmanager
+    def unsupervised(self) -> Iterator[None]:
+        """Start nobody again who ends within the block."""
+        with contextlib.ExitStack() as locked:
+            for place in self.places.values():
+                locked.enter_context(place.lock)
+            yield
+
     def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int | None:
         """End the worker at place *name* and return its exit code."""
         place = self.places[name]

@@ -83,6 +83,8 @@ class Letter:
     source: At
     code: str
     raw: tuple[bytes | None, bytes | None]
+    truncated: int | None = None
+    """The size of the record, where the dead letter topic did not take its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A look at a running worker."""
+    """A look at a running worker.
+
+    What only its metrics know is 0 while they do not answer: it was stopped.
+    """
 
     at_ms: int
     worker: str
@@ -163,6 +168,11 @@ class Sample:
     files: int
     waiting_bytes: float
     running: float
+    sockets: int = 0
+    tasks: float = 0
+    """Asyncio tasks."""
+    clients: float = 0
+    """Kafka clients that are open: producers, consumers, others."""
 
 
 @dataclass(slots=True, kw_only=True)

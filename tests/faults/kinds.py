@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.faults import on_broker, on_lm, on_wires, on_workers
+from tests.faults import on_broker, on_group, on_lm, on_wires, on_workers
 from tests.faults.town import Town
 
 Fault = Callable[[Town, str, random.Random], None]
@@ -24,6 +24,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "clock-ahead": on_workers.clock_ahead,
     "clock-behind": on_workers.clock_behind,
     "descriptors": on_workers.descriptors,
+    "memory": on_workers.memory,
     "cut": on_wires.cut,
     "stall": on_wires.stall,
     "delay": on_wires.delay,
@@ -42,7 +43,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "broker-away": on_broker.away,
     "refused": on_broker.refused,
     "burst": on_broker.burst,
+    "many-sessions": on_broker.many_sessions,
+    "offsets-lost": on_group.offsets_lost,
+    "set-rolled": on_group.set_rolled,
+    "static-roll": on_group.static_roll,
+    "leave": on_group.leave,
 }
+
+OF_ALL: Final = frozenset({"offsets-lost", "set-rolled", "static-roll"})
+"""Faults that end every worker: where one is spared, there are none of these."""
 
 FROM_THE_BEGINNING: Final = frozenset({"kill", "terminate", "wipe", "damage"})
 """Faults from whose first moment on somebody else may take over."""

@@ -14,19 +14,22 @@ from tests.faults.check_order import Order
 from tests.faults.check_owners import Owners
 from tests.faults.check_stages import prefixes
 from tests.faults.check_terminals import no_second_terminal
-from tests.faults.history import Violation
+from tests.faults.history import Asked, Position, Violation
 from tests.faults.index import Index
 from tests.faults.pipelines import STAGES
 from tests.faults.reading import NoBrokerError, Reader
 
 LOOK_EVERY_S: Final = 1.0
+DOUBT_S: Final = 15.0
+"""How much later than its position record an answer may show: a transaction's markers
+are written one by one, and a machine that is busy takes its time."""
 POLL_S: Final = 0.2
 
 
 class Live:
     """Reads an app's topics on a thread, and judges as it reads."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, doubt_s: float = DOUBT_S) -> None:
         self.reader = reader
         self.index = Index(reader.history)
         self.violations: list[tuple[int, Violation]] = []
@@ -39,6 +42,8 @@ class Live:
         self._order = Order()
         self._owners = Owners()
         self._finished = Finished(self.index)
+        self._doubt_s = doubt_s
+        self._doubtful: list[tuple[float, Position, Asked]] = []
         self._judged = (0, 0)
         self._read = (0, 0)
         self._noted = 0
@@ -115,6 +120,18 @@ class Live:
         yield from self._order.see(self.index, terminals)
         yield from prefixes(self.index, terminals, STAGES)
         yield from self._owners.see(positions)
+        until_s = time.perf_counter() + self._doubt_s
         for position, asked in self._finished.by(positions):
-            if not self.index.outcomes(asked):
+            self._doubtful.append((until_s, position, asked))
+        yield from self._unsettled()
+
+    def _unsettled(self) -> Iterator[Violation]:
+        """Return what was called finished a while ago, and nothing settles it yet."""
+        doubtful, self._doubtful = self._doubtful, []
+        for until_s, position, asked in doubtful:
+            if self.index.outcomes(asked):
+                continue
+            if time.perf_counter() < until_s:
+                self._doubtful.append((until_s, position, asked))
+            else:
                 yield unsettled(position, asked)

@@ -12,15 +12,19 @@ from confluent_kafka import KafkaException
 from tests.integration.lab import Ask, Lab
 
 SESSIONS: Final = 150
+ANY: Final = "any"
+"""One of these, or none."""
 TICK_S: Final = 0.05
 
 SHARES: Final = {
-    "plain": 0.945,
+    "plain": 0.943,
     "bug": 0.01,  # a stage that raises
     "again": 0.02,  # an id that was sent before
     "astray": 0.01,  # not where its key belongs
     "bytes": 0.014,  # no Avro at all
     "unknown": 0.001,  # a schema that nobody registered: holds its partition a while
+    "large": 0.001,  # 0.9 MB: fits, and so does its answer
+    "huge": 0.001,  # 1.1 MB, compressed on its way: more than a worker takes
 }
 """What a record is, by chance."""
 
@@ -55,6 +59,14 @@ class Load:
         """Send *count* records at once, besides the rest."""
         for _ in range(count):
             self._one()
+
+    def crowd(self, count: int) -> None:
+        """Let *count* sessions that ask nothing else ask once, at once."""
+        for number in range(count):
+            with self._one_at_a_time:
+                ask = self._ask("echo", "me too", session=f"echo-crowd{number}")
+                self._send("echo", ask)
+                self.sent["crowd"] += 1
 
     def stop(self, within_s: float = 120) -> None:
         """Send no more; return once the broker has everything."""
@@ -112,17 +124,38 @@ class Load:
         id_ = (0x7ABBCC00 + self._dice.randrange(4)).to_bytes(4, "big")
         self._put(pipeline, b"\0" + id_ + body, key=b"unknown")
 
-    def _ask(self, pipeline: str, text: str, *, kept: bool = True) -> Ask:
+    def _large(self, _: str) -> None:
+        self._sized(900_000)
+
+    def _huge(self, _: str) -> None:
+        self._sized(1_100_000)
+
+    def _sized(self, count: int) -> None:
+        # No session: it would remember three of them.
+        ask = self._ask("echo", "x" * count, kept=False, session=None)
+        self._send("echo", ask)
+
+    def _ask(
+        self,
+        pipeline: str,
+        text: str,
+        *,
+        kept: bool = True,
+        session: str | None = ANY,
+    ) -> Ask:
         number = next(self._numbers)
-        session = f"{pipeline}-s{self._dice.randrange(SESSIONS)}"
         ask = Ask(
             request_id=f"{pipeline}-r{number}",
-            session_id=session if self._dice.random() < 0.75 else None,
+            session_id=self._session(pipeline) if session == ANY else session,
             inputs={"ticket": f"{text}, number {number}"},
         )
         if kept:
             self._asks.append((pipeline, ask))
         return ask
+
+    def _session(self, pipeline: str) -> str | None:
+        session = f"{pipeline}-s{self._dice.randrange(SESSIONS)}"
+        return session if self._dice.random() < 0.75 else None
 
     def _send(self, pipeline: str, ask: Ask) -> None:
         self._put(pipeline, self._lab.encoded(pipeline, ask), key=ask.home.encode())

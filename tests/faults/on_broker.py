@@ -41,3 +41,8 @@ def refused(town: Town, _target: str, dice: random.Random) -> None:
 
 def burst(town: Town, _target: str, _: random.Random) -> None:
     town.load.burst(1_000)
+
+
+def many_sessions(town: Town, _target: str, _: random.Random) -> None:
+    """Let 10,000 sessions ask once each, at once."""
+    town.load.crowd(10_000)

@@ -139,6 +139,18 @@ def descriptors(town: Town, target: str, _: random.Random) -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
+def memory(town: Town, target: str, _: random.Random) -> None:
+    """Give a worker no more memory for a while, and work to do: it may die of it."""
+    worker = town.crew.at(target)
+    before = resource.prlimit(worker.pid, resource.RLIMIT_AS)
+    has = psutil.Process(worker.pid).memory_info().vms
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (has, before[1]))
+    town.load.burst(500)
+    time.sleep(6)
+    if town.crew.at(target).pid == worker.pid:
+        resource.prlimit(worker.pid, resource.RLIMIT_AS, before)
+
+
 def _state(town: Town, target: str) -> Path:
     return town.lab.folder / f"state-{target}"
 

@@ -1,4 +1,4 @@
-"""The pipelines of a campaign: one asks an LM twice, one is functions only."""
+"""The pipelines of a campaign: one asks an LM twice, the others are functions only."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -36,6 +36,9 @@ stages:
     attempts: 4
 flow: [classify, draft]
 """
+
+EXTRA: Final = ECHO.replace("pipeline: echo", "pipeline: extra")
+"""One that comes and goes; nobody asks it anything."""
 
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "ask": ("classify", "draft"),

@@ -35,6 +35,9 @@ TABLES: Final = ("sessions", "ledger", "journal", "tasks")
 ROLES: Final = ("requests", "results", "stages", "dlq")
 ORIGIN: Final = "x-penstock-origin"
 REPLAY: Final = "x-penstock-replay"
+TRUNCATED: Final = "x-penstock-truncated"
+REQUEST_BYTES: Final = 1_048_576
+"""What a request may have; more is none."""
 READ_WITHIN_S: Final = 60.0
 ASK_WITHIN_S: Final = 10.0
 
@@ -190,7 +193,7 @@ class Reader:
             "sent_ms": message.timestamp()[1],
         }
         try:
-            value = self._schemas.decode(message.value())
+            value = self._request(message.value())
         except NotOursError:
             raw = (message.key(), message.value())
             self.history.asked.append(Asked(home=True, raw=raw, **common))
@@ -202,6 +205,11 @@ class Reader:
         self.history.asked.append(
             Asked(key=key, session_id=value["session_id"], home=at_home, **common)
         )
+
+    def _request(self, value: bytes | None) -> Mapping[str, Any]:
+        if value is not None and len(value) > REQUEST_BYTES:
+            raise NotOursError
+        return self._schemas.decode(value)
 
     def _add_terminal(self, at: At, pipeline: str, message: Message) -> None:
         value = self._schemas.decode(message.value())
@@ -244,6 +252,7 @@ class Reader:
                 ),
                 code=headers["x-penstock-code"],
                 raw=(message.key(), message.value()),
+                truncated=int(headers[TRUNCATED]) if TRUNCATED in headers else None,
             )
         )
 

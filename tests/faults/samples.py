@@ -1,15 +1,16 @@
-"""Looks at running workers, every few seconds: memory, files, what waits in them."""
+"""Looks at running workers, every few seconds: what they hold, what waits in them."""
 
 import contextlib
 import threading
 import time
+from collections import Counter
 from typing import Final
 
 import psutil
 
 from tests.faults.crew import Crew
 from tests.faults.history import Sample
-from tests.integration.processes import WorkerProcess
+from tests.integration.processes import SAMPLE, WorkerProcess
 
 EVERY_S: Final = 5.0
 
@@ -41,12 +42,24 @@ class Sampler:
 def _sample(name: str, process: WorkerProcess) -> Sample:
     seen = psutil.Process(process.pid)
     stopped = seen.status() == psutil.STATUS_STOPPED
+    told = Counter[str]() if stopped else sums(process.get("/metrics")[1])
     return Sample(
         at_ms=time.time_ns() // 1_000_000,
         worker=name,
         pid=process.pid,
         rss_bytes=seen.memory_info().rss,
         files=seen.num_fds(),
-        waiting_bytes=(0 if stopped else process.metric("penstock_task_waiting_bytes")),
-        running=0 if stopped else process.metric("penstock_task_running"),
+        sockets=len(seen.net_connections("inet")),
+        waiting_bytes=told["penstock_task_waiting_bytes"],
+        running=told["penstock_task_running"],
+        tasks=told["penstock_asyncio_tasks"],
+        clients=told["penstock_kafka_clients"],
     )
+
+
+def sums(exposition: str) -> Counter[str]:
+    """Return what metrics say: the sum of all samples of each name."""
+    found: Counter[str] = Counter()
+    for name, _labels, value in SAMPLE.findall(exposition):
+        found[name] += float(value)
+    return found

@@ -155,16 +155,11 @@ def fault(story: Story, name: str) -> None:
     ]
 
 
-def test_i7_flags_a_finished_call_that_is_paid_again(story):
+@pytest.mark.parametrize("name", ["kill", "zombie-cut", "broker-away", "lm-reset"])
+def test_i7_flags_a_finished_call_that_is_paid_again_whatever_happened(story, name):
     again(story, "r2/classify/0", after_ms=500)
-    fault(story, "kill")
+    fault(story, name)
     assert found(story) == {"I7": 1}
-
-
-def test_i7_lets_a_zombie_pay_for_what_another_has_finished(story):
-    again(story, "r2/classify/0", after_ms=500)
-    fault(story, "zombie")
-    assert story.verdict() == []
 
 
 def test_i7_flags_a_call_that_is_repeated_on_a_partition_that_stays(story):
@@ -205,6 +200,18 @@ def test_i8_flags_a_dead_letter_that_is_missing(story):
 
 def test_i8_flags_a_dead_letter_with_other_bytes(story):
     story.history.letters[0] = replace(story.history.letters[0], raw=(b"k", b"!"))
+    assert found(story) == {"I8": 1}
+
+
+def test_i8_lets_a_letter_be_bare_where_its_topic_took_nothing(story):
+    bare = replace(story.history.letters[0], raw=(None, None), truncated=2)
+    [asked] = [a for a in story.history.asked if a.at == bare.source]
+    size = sum(len(part or b"") for part in asked.raw)
+    story.history.letters[0] = replace(bare, truncated=size)
+    assert found(story) == {"I8": 1}, "nobody refused anything"
+    fault(story, "refused")
+    assert story.verdict() == []
+    story.history.letters[0] = replace(bare, truncated=size + 1)
     assert found(story) == {"I8": 1}
 
 

@@ -31,7 +31,7 @@ def story() -> Story:
 
 @pytest.fixture
 def live(story) -> Live:
-    return Live(Reading(history=story.history))
+    return Live(Reading(history=story.history), doubt_s=0)
 
 
 def seen(live: Live) -> set[str]:
@@ -73,6 +73,16 @@ def test_what_is_called_finished_and_never_settled_is_seen(live, story):
     story.commit({asked.at.topic: asked.at.offset + 1})
     assert seen(live) == set()
     assert seen(live) == {"I3"}
+
+
+def test_an_answer_that_shows_seconds_after_its_position_is_no_violation(story):
+    live = Live(Reading(history=story.history), doubt_s=60)
+    story.answer(story.ask("r1"))
+    terminal = story.history.terminals.pop()
+    for _ in range(4):
+        assert seen(live) == set()
+    story.history.terminals.append(terminal)
+    assert seen(live) == set()
 
 
 def test_order_stages_and_owners_are_judged_too(live, story):

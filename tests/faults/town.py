@@ -23,8 +23,11 @@ RUNNING: Final = 64
 SETTINGS: Final = {
     "PENSTOCK_MAX_RUNNING": str(RUNNING),
     "PENSTOCK_SESSION_TIMEOUT_S": str(SESSION_S),
+    "PENSTOCK_ROCKSDB_CACHE_BYTES": str(8 << 20),
+    "PENSTOCK_ROCKSDB_WRITE_BUFFER_BYTES": str(4 << 20),
 }
-"""Of all workers: little enough for faults to matter."""
+"""Of all workers: little enough for faults to matter, and for caches to be full soon:
+what grows after that is a leak."""
 
 # Nothing may be cleaned away before the checker has read it.
 BROKER: Final = {"log.cleaner.enable": "false"}

@@ -145,9 +145,11 @@ class Lab:
             self.producer.poll(0)
         assert self.producer.flush(30) == 0
 
-    def encoded(self, pipeline: str, ask: Ask) -> bytes:
-        """Return the value of the record that asks *ask*."""
-        schema = self.schemas[pipeline, "requests"]
+    def encoded(
+        self, pipeline: str, ask: Ask, schema: ParsedSchema | None = None
+    ) -> bytes:
+        """Return the value of the record that asks *ask*, in *schema* or the usual."""
+        schema = schema or self.schemas[pipeline, "requests"]
         value = {
             "request_id": ask.request_id,
             "session_id": ask.session_id,

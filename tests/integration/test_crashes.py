@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.integration.asking import Asking, asking
 from tests.integration.eventually import eventually
+from tests.integration.processes import WorkerProcess
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Verdict
 
@@ -44,6 +45,16 @@ def halfway(case: Asking) -> set[str]:
     return {call.split("/")[0] for call in case.finished()} - done
 
 
+def stopped_halfway(worker: WorkerProcess, case: Asking) -> bool:
+    """Stop *worker* if some runs are between their two stages; else let it go on."""
+    # Stopped first: runs go in step, and looking takes longer than a stage.
+    worker.send(signal.SIGSTOP)
+    if halfway(case):
+        return True
+    worker.send(signal.SIGCONT)
+    return False
+
+
 def test_a_run_that_comes_back_to_a_changed_pipeline_begins_anew_and_is_counted(
     new_lab, tmp_path, figures
 ):
@@ -51,8 +62,11 @@ def test_a_run_that_comes_back_to_a_changed_pipeline_begins_anew_and_is_counted(
         worker = case.lab.worker().ready()
         case.load(REQUESTS)
         case.answers(but=100)
-        # Runs go in step: wait until some are between their two stages.
-        eventually(lambda: halfway(case), within_s=10, what="runs that are halfway")
+        eventually(
+            lambda: stopped_halfway(worker, case),
+            within_s=20,
+            what="runs that are halfway",
+        )
         worker.kill()
         finished, begun = case.finished(), halfway(case)
         file = case.lab.settings.pipelines_dir / "ask.yaml"

@@ -1,18 +1,26 @@
 """Restore on a real broker: changelogs as they may be."""
 
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 
+import psutil
+import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from agents.exit_codes import ExitCode
 from agents.store_files import reading
 from agents.tables import LEDGER, SESSIONS, TABLES
 from streams.session import Session
+from tests.integration.conftest import labs
+from tests.integration.eventually import eventually
 from tests.integration.lab import PARTITIONS, Ask, Lab
+from tests.integration.processes import WorkerProcess
 from tests.integration.reading import Tail
 from tests.integration.texts import ECHO
 from tests.integration.verdict import answered
+
+FILLERS = 2_500
 
 
 def ask(name: str, session: str) -> Ask:
@@ -65,20 +73,48 @@ def aborted(lab: Lab, table: str) -> None:
     producer.abort_transaction(20)
 
 
+def filled(lab: Lab, table: str, partition: int) -> None:
+    """Put more into a changelog partition than is fetched at once."""
+    producer = Producer({"bootstrap.servers": lab.bootstrap})
+    for i in range(FILLERS):
+        producer.produce(
+            topic(lab, table), b"v" * 2_000, key=b"filler%d" % i, partition=partition
+        )
+    assert not producer.flush(20)
+
+
 def trimmed(lab: Lab, table: str) -> list[int]:
-    """Delete the older half of each changelog partition; return where they begin."""
-    name = topic(lab, table)
+    """Delete the older part of each changelog partition; return where they begin.
+
+    One record is left of each.
+    """
     lasts = [0] * PARTITIONS
-    for seen in lab.tail(name).all():
+    for seen in lab.tail(topic(lab, table)).all():
         lasts[seen.partition] = seen.offset
-    at = [TopicPartition(name, p, last) for p, last in enumerate(lasts)]
+    cut(lab, table, dict(enumerate(lasts)))
+    return lasts
+
+
+def cut(lab: Lab, table: str, begins: Mapping[int, int]) -> None:
+    """Have changelog partitions begin at given offsets; -1 is their end."""
+    name = topic(lab, table)
+    at = [TopicPartition(name, p, begin) for p, begin in begins.items()]
     was = lab.config(name)["cleanup.policy"].value
     # Kafka deletes nothing from a topic that is compacted only.
     lab.alter(name, cleanup_policy="compact,delete")
     for future in lab.admin.delete_records(at).values():
         future.result(20)
     lab.alter(name, cleanup_policy=was)
-    return lasts
+
+
+def stopped(worker: WorkerProcess) -> None:
+    """Wait until a failpoint has stopped the worker."""
+    process = psutil.Process(worker.pid)
+    eventually(
+        lambda: process.status() == psutil.STATUS_STOPPED,
+        within_s=40,
+        what="stopped at its failpoint",
+    )
 
 
 def test_an_aborted_transaction_at_the_end_of_a_changelog_is_nothing(new_lab):
@@ -135,3 +171,82 @@ def test_a_changelog_that_lost_its_beginning_is_refused_by_name_and_a_ledgers_is
     ]
     assert any(line in worker.last_words() for line in said)
     assert "PENSTOCK_ACCEPT_LOSS" in worker.last_words()
+
+
+def refused(worker: WorkerProcess, lab: Lab) -> None:
+    """Check that the worker ended, and with which line."""
+    assert worker.wait(within_s=60) == ExitCode.FAILED
+    line = worker.last_words()
+    assert line.startswith(f"penstock worker: {topic(lab, SESSIONS)}[0] begins at ")
+    assert "PENSTOCK_ACCEPT_LOSS" in line
+
+
+def test_a_changelog_that_loses_records_while_it_is_read_is_refused(new_lab):
+    lab = new_lab({"echo": ECHO})
+    filled(lab, SESSIONS, 0)
+    worker = lab.worker(failpoints="restore.apply=stop@1")
+    stopped(worker)
+    cut(lab, SESSIONS, {0: -1})
+    worker.send(signal.SIGCONT)
+    refused(worker, lab)
+    # What is left may be had, and only if somebody says so.
+    refused(lab.worker(), lab)
+    worker = lab.worker(accept_loss=True).ready()
+    assert worker.terminate() == 0
+    assert not any(key.startswith(b"filler") for key in stored(lab, SESSIONS))
+
+
+@pytest.mark.slow
+def test_a_changelog_that_loses_records_while_its_task_is_served_is_refused(new_lab):
+    lab = new_lab({"echo": ECHO})
+    results = lab.tail(lab.topic("echo", "results"))
+    # Nobody knows whether that transaction is in, so its task catches up.
+    doubt = "commit.after_end=stop@1;commit.after_end=drop-reply@1"
+    worker = lab.worker(failpoints=doubt).ready()
+    lab.send("echo", [ask(f"a{i}", f"s{i}") for i in range(8)])
+    stopped(worker)
+    cut(lab, SESSIONS, dict.fromkeys(range(PARTITIONS), -1))
+    worker.send(signal.SIGCONT)
+    assert worker.wait(within_s=60) == ExitCode.FAILED
+    line = worker.last_words()
+    assert line.startswith(f"penstock worker: {topic(lab, SESSIONS)}[")
+    assert "begins at offset" in line
+    worker = lab.worker(accept_loss=True).ready()
+    answered(results, 8, within_s=20)
+    assert worker.terminate() == 0
+
+
+def test_a_changelog_that_is_deleted_while_it_is_read_is_named(new_lab):
+    lab = new_lab({"echo": ECHO})
+    filled(lab, SESSIONS, 0)
+    worker = lab.worker(failpoints="restore.apply=stop@1")
+    stopped(worker)
+    lab.delete(topic(lab, SESSIONS))
+    worker.send(signal.SIGCONT)
+    assert worker.wait(within_s=60) == ExitCode.FAILED
+    line = worker.last_words()
+    assert line.startswith(f"penstock worker: {topic(lab, SESSIONS)}: deleted, ")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_broker_that_goes_away_in_the_middle_is_waited_for_and_nothing_is_lost(
+    start_broker, tmp_path
+):
+    broker = start_broker()
+    with labs(broker.bootstrap, tmp_path) as new_lab:
+        lab = new_lab({"echo": ECHO})
+        filled(lab, SESSIONS, 0)
+        worker = lab.worker(failpoints="restore.apply=stop@1")
+        stopped(worker)
+        broker.kill()
+        worker.send(signal.SIGCONT)
+        eventually(
+            lambda: worker.events("restore.waiting"), within_s=40, what="it says so"
+        )
+        assert worker.exit_code is None
+        broker.resume()
+        worker.ready(within_s=90)
+        assert worker.terminate() == 0
+        fillers = [k for k in stored(lab, SESSIONS) if k.startswith(b"filler")]
+        assert len(fillers) == FILLERS

@@ -178,6 +178,7 @@ def test_its_variables_are_settings_that_penstock_accepts(final):
     env = environment(final)
     Settings.from_env(env)
     assert env["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
+    assert env["MALLOC_ARENA_MAX"] == "2"
     assert env["HOME"] == "/tmp"  # noqa: S108 - the one folder it may write to
     assert env["PYTHONDONTWRITEBYTECODE"] == "1"
 

@@ -1,6 +1,7 @@
 """The window of an LM narrows on 429, grows back slowly, and never leaks a slot."""
 
 import asyncio
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +94,51 @@ async def test_no_more_calls_than_slots_are_inside():
         await turn()
     assert gate.most == 3
     assert all(task.done() for task in tasks)
+
+
+class Stop:
+    """A permit that the test gives and takes."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+
+    def granted(self):
+        return self.go.is_set()
+
+    async def wait(self):
+        await self.go.wait()
+
+
+async def test_a_call_that_got_its_slot_waits_for_its_permit_and_is_queued_meanwhile():
+    gate, stop, queued = Gate(), Stop(), []
+
+    @contextmanager
+    def queue():
+        queued.append("in")
+        yield
+        queued.append("out")
+
+    call = LMCall(messages=(), permit=stop, queued=queue)
+    asked = asyncio.create_task(limited(gate, Limiter(1)).complete("s", call))
+    await turn()
+    assert gate.inside == 0
+    assert queued == ["in", "out", "in"]
+    stop.go.set()
+    await turn()
+    assert gate.inside == 1
+    assert queued == ["in", "out"] * 2
+    gate.let_go()
+    await asked
+
+
+async def test_a_call_that_gives_up_without_its_permit_gives_its_slot_back():
+    gate, limiter = Gate(), Limiter(1)
+    call = LMCall(messages=(), permit=Stop())
+    asked = asyncio.create_task(limited(gate, limiter).complete("s", call))
+    await turn()
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    assert limiter.in_flight == 0
 
 
 async def test_a_burst_of_429_halves_the_window_once():

@@ -1,6 +1,7 @@
 """An OpenAI-compatible LM: answers, errors that the server stands for, and outages."""
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -141,6 +142,38 @@ async def test_a_cancelled_call_is_cancelled_and_the_next_one_works(server, lm):
         await call
     behave(server)
     assert (await lm.complete("s", CALL)).text
+
+
+class Once:
+    """A permit for a first try, and no other before the test says so."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+        self.asked = 0
+
+    def granted(self):
+        self.asked += 1
+        return self.go.is_set()
+
+    async def wait(self):
+        await self.go.wait()
+
+
+async def test_a_call_that_is_tried_again_needs_its_permit_again():
+    gone = await start(FakeLMOptions())
+    lm = lm_at(gone.url)
+    await gone.stop()
+    permit = Once()
+    call = asyncio.create_task(lm.complete("s", replace(CALL, permit=permit)))
+    await until(lambda: permit.asked)
+    back = await start(FakeLMOptions(port=gone.port))
+    await lm.complete("s", CALL)
+    await asyncio.sleep(0)
+    assert not call.done()
+    permit.go.set()
+    assert (await call).text
+    await lm.aclose()
+    await back.stop()
 
 
 async def test_an_outage_is_waited_for_and_ends_for_all_at_once(gauges):

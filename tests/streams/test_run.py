@@ -358,6 +358,43 @@ async def test_the_deadline_ends_a_stage(bench, desk):
     assert end.result.error.stage == "classify"
 
 
+class Stop:
+    """A permit that nobody gives, until the test does."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+
+    def granted(self):
+        return self.go.is_set()
+
+    async def wait(self):
+        await self.go.wait()
+
+
+async def test_nothing_is_begun_without_a_permit(bench, desk):
+    stop = Stop()
+    running = asyncio.create_task(bench.run(desk, start={"permit": stop}))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not bench.lm.asked
+    stop.go.set()
+    await running
+    assert bench.lm.asked
+
+
+async def test_a_request_whose_deadline_passed_without_a_permit_is_expired(bench, desk):
+    stop = Stop()
+    deadline_ms = bench.clock.now_ms() + 1_000
+    running = asyncio.create_task(
+        bench.run(desk, start={"permit": stop}, deadline_ms=deadline_ms)
+    )
+    await asyncio.sleep(0)
+    bench.clock.advance(2)
+    stop.go.set()
+    assert (await running).result.status == "EXPIRED"
+    assert not bench.lm.asked
+
+
 async def test_a_late_stage_is_not_begun(bench, desk):
     async def slow():
         bench.clock.advance(6)
