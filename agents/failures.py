@@ -113,6 +113,18 @@ class PortTakenError(BrokerStartError):
         self.port = port
 
 
+class OutOfMemoryError(EdgeError):
+    """This process has no memory left."""
+
+    code = "worker.memory"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "out of memory: give the worker more, or lower PENSTOCK_MAX_RUNNING, "
+            "PENSTOCK_MAX_WAITING_BYTES and PENSTOCK_ROCKSDB_CACHE_BYTES"
+        )
+
+
 class BrokerUnreachableError(EdgeError):
     """No broker answers at the address."""
 

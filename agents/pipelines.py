@@ -156,6 +156,7 @@ class PipelineAgent:
 
         Raises:
             StateNewerError: a newer penstock wrote the state that it needs.
+            MemoryError: there is no room for it here and now.
         """
         execution = Execution(self._parts, view, arrived)
         try:
@@ -164,8 +165,8 @@ class PipelineAgent:
                 return self._repeated(arrived, LedgerEntry.unpack(stored))
             end = await run(self.pipeline, arrived.request, execution.start())
             return execution.final(end)
-        except StateNewerError:
-            raise  # ends the worker: answering with less than is stored loses it
+        except (StateNewerError, MemoryError):
+            raise  # ends the worker: another one, or a fresh one, can do better
         except StateError as error:
             log.exception("run.state", request_id=arrived.request.request_id)
             return execution.failed(error.code, str(error))

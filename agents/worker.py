@@ -27,7 +27,12 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from agents.app import Worker, shape_of
 from agents.checks import check
 from agents.exit_codes import ExitCode
-from agents.failures import BrokerRefusesError, BrokerUnreachableError, EdgeError
+from agents.failures import (
+    BrokerRefusesError,
+    BrokerUnreachableError,
+    EdgeError,
+    OutOfMemoryError,
+)
 from agents.logs import configure
 from agents.metrics import Metrics
 from agents.seams import Seams
@@ -122,7 +127,7 @@ class _Process:
         try:
             lock = _lock_folder(self._settings.state_dir)
             await self._serve()
-        except (*OURS, KafkaError) as error:
+        except (*OURS, KafkaError, MemoryError) as error:
             self._error = self._error or error
         else:
             os.close(lock)
@@ -211,6 +216,8 @@ def explained(error: BaseException, bootstrap: str) -> BaseException:
         return BrokerRefusesError(bootstrap, str(error))
     if isinstance(error, KafkaTimeoutError) or getattr(error, "retriable", False):
         return BrokerUnreachableError(bootstrap)
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError()
     return error
 
 

@@ -125,6 +125,7 @@ def decode(
         TruncatedError: the payload ends before its schema does.
         TrailingBytesError: something follows the record.
         MalformedError: the bytes contradict *schema*, or it is no record's.
+        MemoryError: there is no room for it here and now.
     """
     if len(payload) > limit_bytes:
         raise OversizeError(len(payload), limit_bytes)
@@ -132,6 +133,8 @@ def decode(
     body.seek(start)
     try:
         value = fastavro.schemaless_reader(body, schema.parsed, None)
+    except MemoryError:
+        raise  # ours, and not the sender's: a dead letter would be for ever
     except Exception as error:  # fastavro has no exception of its own for bad bytes
         raise _decode_error(error, payload, body.tell()) from error
     left_bytes = len(payload) - body.tell()
@@ -165,6 +168,8 @@ def encode(schema: ParsedSchema, value: Mapping[str, Any]) -> bytes:
         schema.write(body, value)
     except MisfitError as error:
         raise EncodeError(schema.subject, str(error)) from error
+    except MemoryError:
+        raise
     except Exception as error:  # TypeError, ValueError, KeyError, OverflowError, ...
         reason = f"{type(error).__name__}: {error}"
         raise EncodeError(schema.subject, reason) from error

@@ -450,6 +450,15 @@ async def test_a_bug_keeps_its_error_when_its_diagnostic_is_refused(bench):
     assert "ZeroDivisionError" in error.message
 
 
+async def test_no_memory_is_no_answer(bench):
+    def full() -> None:
+        raise MemoryError
+
+    bench.view.get = lambda *_: full()
+    with pytest.raises(MemoryError):
+        await bench.answer(bench.request())
+
+
 def entries_of(settled: list[Pending]) -> dict[bytes, bytes]:
     run = ledger_key("support", "r", "r", 0) + b"\0\0"
     return {

@@ -13,7 +13,11 @@ from aiokafka.errors import (
 )
 from structlog.testing import capture_logs
 
-from agents.failures import BrokerRefusesError, BrokerUnreachableError
+from agents.failures import (
+    BrokerRefusesError,
+    BrokerUnreachableError,
+    OutOfMemoryError,
+)
 from agents.worker import explained, until_started
 
 AT = "kafka:9092"
@@ -31,6 +35,12 @@ def test_a_lost_permission_is_called_that():
     assert isinstance(
         explained(GroupAuthorizationFailedError("group"), AT), BrokerRefusesError
     )
+
+
+def test_no_memory_is_called_that_and_names_what_to_lower():
+    told = explained(MemoryError(), AT)
+    assert isinstance(told, OutOfMemoryError)
+    assert "PENSTOCK_MAX_RUNNING" in str(told)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,13 @@ class Load:
                 self._send("echo", ask)
                 self.sent["crowd"] += 1
 
+    def weigh(self, count: int) -> None:
+        """Send *count* large requests at once."""
+        for _ in range(count):
+            with self._one_at_a_time:
+                self._large("echo")
+                self.sent["large"] += 1
+
     def stop(self, within_s: float = 120) -> None:
         """Send no more; return once the broker has everything."""
         self._stop.set()

@@ -34,6 +34,9 @@ POINTS: Final = (
 )
 """What a worker may be told to do to itself."""
 
+HEAVY: Final = 60
+"""Large requests: more than a worker of this town has in reserve."""
+
 FAILPOINT_S: Final = 12.0
 """Long enough to join, to restore and to come to the point."""
 
@@ -145,7 +148,7 @@ def memory(town: Town, target: str, _: random.Random) -> None:
     before = resource.prlimit(worker.pid, resource.RLIMIT_AS)
     has = psutil.Process(worker.pid).memory_info().vms
     resource.prlimit(worker.pid, resource.RLIMIT_AS, (has, before[1]))
-    town.load.burst(500)
+    town.load.weigh(HEAVY)
     time.sleep(6)
     if town.crew.at(target).pid == worker.pid:
         resource.prlimit(worker.pid, resource.RLIMIT_AS, before)

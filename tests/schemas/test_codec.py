@@ -196,6 +196,16 @@ def test_no_bytes_raise_anything_but_decode_errors(body):
 FLIPS = st.tuples(st.integers(5, len(PAYLOAD) - 1), st.integers(1, 255))
 
 
+@pytest.mark.parametrize("name", ["schemaless_reader", "schemaless_writer"])
+def test_no_memory_here_is_no_fault_of_the_record(monkeypatch, name):
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(fastavro, name, fail)
+    with pytest.raises(MemoryError):
+        read(encode(schema_of("bytes"), {"x": b""}), schema_of("bytes"), start=0)
+
+
 @given(st.lists(FLIPS, min_size=1), st.integers(6, len(PAYLOAD)))
 def test_a_damaged_record_is_another_record_or_a_decode_error(flips, size):
     damaged = bytearray(PAYLOAD)
