@@ -18,7 +18,7 @@ STATIC_S: Final = 60
 """Session timeout of static members: a restart is over long before."""
 
 EMPTY_WITHIN_S: Final = 5.0 * SESSION_S
-SHARED_WITHIN_S: Final = 60.0
+SHARED_WITHIN_S: Final = 90.0
 
 
 def offsets_lost(town: Town, _: str, dice: random.Random) -> None:
@@ -46,7 +46,7 @@ def set_rolled(town: Town, _target: str, _: random.Random) -> None:
         for name in others:
             town.crew.end(name)
             newcomer = town.crew.start(name, pipelines_dir=_more(town))
-            assert newcomer.wait(within_s=60) == ExitCode.USAGE
+            assert newcomer.wait(within_s=SHARED_WITHIN_S) == ExitCode.USAGE
             assert "roll all workers at once" in newcomer.last_words()
         town.crew.end(first)
         for name in town.crew.places:

@@ -17,7 +17,9 @@ import psutil
 from tests.integration.eventually import eventually
 
 REPO: Final = Path(__file__).parents[2]
-READY_WITHIN_S: Final = 45.0
+READY_WITHIN_S: Final = 90.0
+"""Patience, not a promise: on a machine with three other lanes, loading the code alone
+was seen to take forty seconds."""
 WORKER: Final = ("agents", "worker")
 """The module that is a worker, and what it is told."""
 PREFIX: Final = "PENSTOCK_"
