@@ -26,7 +26,7 @@ from agents.http import HttpServer
 from agents.lease import Lease, renew_with
 from agents.ledger import LedgerStore
 from agents.lost_markers import LostMarkers
-from agents.metrics import Metrics
+from agents.metrics import EdgeGauge, Metrics
 from agents.pipelines import PipelineAgent
 from agents.record import Record
 from agents.registry_client import RegistryClient
@@ -71,6 +71,15 @@ we run take records to places where their sessions are not."""
 
 HEARTBEATS: Final = 10
 """Per session timeout; the usual third is too few on a busy machine."""
+
+
+PER_PARTITION: Final[tuple[EdgeGauge, ...]] = (
+    "penstock_task_running",
+    "penstock_task_waiting",
+    "penstock_task_waiting_bytes",
+    "penstock_task_unsettled",
+)
+"""Gauges of tasks; those of partitions that left are no more."""
 
 
 class PartitionsGrewError(EdgeError):
@@ -477,6 +486,7 @@ class Worker:
     def _measure(self) -> None:
         gauge = self.metrics.gauge
         held = snapshot(self.tasks)
+        self.metrics.forget(*PER_PARTITION)
         for each in held:
             at = str(each.partition)
             gauge("penstock_task_running", each.running, partition=at)

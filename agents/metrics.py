@@ -165,6 +165,15 @@ class Metrics:
         child = self._child(self._gauges[name], name, labels)
         child.set(value)
 
+    def forget(self, *names: core.Gauge | EdgeGauge) -> None:
+        """Drop all that is known of gauges, before what there is now is told."""
+        with self._lock:
+            for name in names:
+                self._gauges[name].clear()
+            self._children = {
+                k: c for k, c in self._children.items() if k[0] not in names
+            }
+
     def committed(self, settlements: int, records: int, seconds: float) -> None:
         """Count one transaction that went in."""
         self.count("penstock_commits_total")

@@ -62,6 +62,19 @@ def test_two_workers_in_one_process_count_apart():
     assert sample(other, "penstock_commits_total") == 0
 
 
+def test_gauges_of_partitions_that_left_are_no_more():
+    metrics = Metrics()
+    metrics.gauge("penstock_task_running", 3, partition="0")
+    metrics.gauge("penstock_task_running", 4, partition="1")
+    metrics.gauge("penstock_task_waiting", 5, partition="1")
+    metrics.forget("penstock_task_running")
+    metrics.gauge("penstock_task_running", 2, partition="1")
+    text = metrics.exposition().decode()
+    assert 'penstock_task_running{partition="0"}' not in text
+    assert 'penstock_task_running{partition="1"} 2.0' in text
+    assert 'penstock_task_waiting{partition="1"} 5.0' in text
+
+
 def test_a_commit_is_counted_with_what_it_held():
     metrics = Metrics()
     metrics.committed(settlements=3, records=5, seconds=0.02)

@@ -259,6 +259,7 @@ class Campaign:
         return [
             f"sent: {sent}",
             f"read: {read}; looked {self._live.looks} times while faults were at work",
+            f"the checker's own consumer: {dict(self._reader.errors) or 'well'}",
             f"workers that ended by themselves: {len(ended)}",
             *trends(self._sampler.samples),
             *sorted({f"  exit {end.code}: {end.last}" for end in ended}),

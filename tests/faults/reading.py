@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -60,18 +61,9 @@ class Reader:
         self._schemas = Schemas()
         self._bootstrap = bootstrap
         self._admin = self._new_admin()
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "log_level": 0,
-                "group.id": "faults-checker",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 100,
-            }
-        )
+        self._consumer = self._new_consumer()
+        self.errors: Counter[str] = Counter()
+        """What librdkafka said that is neither a record nor an end."""
         tps = [(t, p) for t in self.topics() for p in range(self._partitions_of(t))]
         self._at = dict.fromkeys(tps, 0)
         self._adders = {
@@ -135,15 +127,18 @@ class Reader:
             raise NoBrokerError from error
         return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
 
-    def read(self, ends: Mapping[tuple[str, int], int]) -> None:
+    def read(
+        self, ends: Mapping[tuple[str, int], int], within_s: float = READ_WITHIN_S
+    ) -> None:
         """Read on until everything below *ends* is in the history.
 
         Raises:
             NoBrokerError: that took too long.
         """
-        until_s = time.perf_counter() + READ_WITHIN_S
+        until_s = time.perf_counter() + within_s
         while any(self._at[tp] < end for tp, end in ends.items()):
             if time.perf_counter() > until_s:
+                self._begin_anew()
                 raise NoBrokerError
             self.poll(0.2)
 
@@ -157,6 +152,8 @@ class Reader:
                 self._add(message)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
                 self._at[tp] = message.offset()
+            else:
+                self.errors[error.name()] += 1
 
     def close(self) -> None:
         """Leave."""
@@ -165,6 +162,32 @@ class Reader:
     @property
     def _schema_topic(self) -> str:
         return f"{self.prefix}.schemas"
+
+    def _begin_anew(self) -> None:
+        """Go on with another consumer.
+
+        One was seen to bring nothing more, of any partition, after a broker's kill.
+        """
+        self.errors["brought nothing more"] += 1
+        self._consumer.close()
+        self._consumer = self._new_consumer()
+        self._consumer.assign(
+            [TopicPartition(t, p, at) for (t, p), at in self._at.items()]
+        )
+
+    def _new_consumer(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "log_level": 0,
+                "group.id": "faults-checker",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 100,
+            }
+        )
 
     def _new_admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})

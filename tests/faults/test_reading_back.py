@@ -14,7 +14,11 @@ from tests.faults.avro import NotOursError, Schemas
 from tests.faults.batches import batches_of
 from tests.faults.history import Batch
 from tests.faults.murmur import home
+from tests.faults.reading import NoBrokerError, Reader
 from tests.integration.eventually import eventually
+from tests.integration.lab import PARTITIONS, Ask
+from tests.integration.texts import ECHO
+from tests.integration.verdict import answered
 from tests.integration.wire import Wire
 
 TOPIC = "faults-batches"
@@ -144,3 +148,25 @@ def test_the_brokers_log_tells_what_was_committed_and_by_whom(broker, compressio
     }
     assert [batch.transactional for batch in found] == [False, True, True]
     assert found[1].producer == found[2].producer >= 0
+
+
+def test_a_consumer_that_brings_nothing_more_is_replaced(new_lab):
+    lab = new_lab({"echo": ECHO})
+    asks = [
+        Ask(request_id=f"r{i}", session_id=None, inputs={"ticket": "x"})
+        for i in range(9)
+    ]
+    worker = lab.worker().ready()
+    lab.send("echo", asks[:3])
+    answered(lab.tail(lab.topic("echo", "results")), 3, within_s=30)
+    assert worker.terminate() == 0
+    reader = Reader(lab.bootstrap, lab.prefix, ("echo",), PARTITIONS)
+    reader.read(reader.ends())
+    consumer = reader._consumer  # noqa: SLF001 - it is to fail
+    consumer.pause(consumer.assignment())
+    lab.send("echo", asks[3:])
+    with pytest.raises(NoBrokerError):
+        reader.read(reader.ends(), within_s=0.5)
+    reader.read(reader.ends())
+    found = [asked.key.request_id for asked in reader.history.asked]
+    assert sorted(found) == sorted(ask.request_id for ask in asks)
