@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from schemas.records import Usage
 from streams.errors import StateError, StateNewerError
+from streams.json_form import json_form
 
 FORMAT: Final = b"\x01"
 """First byte of a stored entry. A worker refuses formats newer than its own."""
@@ -152,7 +153,7 @@ def unpack(stored: bytes) -> Entry:
 
 
 def _stored(*body: object) -> bytes:
-    return FORMAT + orjson.dumps(body)
+    return FORMAT + orjson.dumps(body, default=json_form)
 
 
 def _usage(usage: Usage) -> list[Any]:

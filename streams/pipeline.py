@@ -14,6 +14,7 @@ import orjson
 
 from streams.errors import ConfigError
 from streams.flow import Flow, Placed
+from streams.json_form import json_form
 from streams.pipeline_file import PipelineText, StageText, read_pipeline
 from streams.plan import Pipeline, PlannedStage, SessionPolicy
 from streams.problems import Problems, meant
@@ -289,4 +290,5 @@ def _fingerprint(
             for stage in stages
         ],
     }
-    return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    packed = orjson.dumps(said, default=json_form, option=orjson.OPT_SORT_KEYS)
+    return sha256(packed).hexdigest()[:16]

@@ -28,6 +28,7 @@ from streams.errors import (
     StreamsError,
 )
 from streams.journal import Journal, StageEntry
+from streams.json_form import json_value
 from streams.metrics import Recorder
 from streams.permit import ALWAYS, Permit
 from streams.plan import Pipeline, PlannedStage
@@ -126,7 +127,9 @@ class _Run:
             entry = self.journal.finished(planned)
             if entry is not None:
                 self._take(entry)
-                values.update(entry.outputs)
+                # Entries hold JSON: dates and the like are made of it again.
+                outputs, _ = planned.check(entry.outputs)
+                values.update(outputs)
                 continue
             end, record = await self._stage(planned, values)
             if end.error is not None:
@@ -253,7 +256,8 @@ class _Run:
                 pipeline=self.pipeline.name,
                 request_id=self.request.request_id,
                 at_ms=now_ms,
-                fields=fields,
+                # As it comes back from the store: a history shows the same either way.
+                fields=json_value(fields),
             )
         return self.session.after(turn, at_ms=now_ms, keep=policy.keep)
 

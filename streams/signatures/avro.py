@@ -1,28 +1,56 @@
-"""Avro fields for typed fields: what producers and consumers of a pipeline see."""
+"""Avro fields for typed fields: what producers and consumers of a pipeline see.
+
+What Avro cannot say stands beside it in properties, in JSON Schema's words where it has
+some: ``allowed``, ``minimum``, ``maxLength``, ``pattern`` … Readers ignore them;
+``from_avro.py`` reads them back.
+"""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
+from streams.signatures.alternatives import shape_of, types_of
+from streams.signatures.avro_defaults import default_json
+from streams.signatures.tuples import plain_items
 from streams.signatures.types import (
     Choice,
+    DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    Limited,
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    RecordOf,
     Scalar,
+    TupleOf,
 )
 
 AvroField = dict[str, Any]
 """``{"name", "type", "doc"?, "default"?}``, as it stands in an Avro record."""
 
-_SCALARS: Final[Mapping[str, str]] = {
+RECORDS: Final = "types"
+"""The namespace of declared records, below that of the schema they stand in."""
+
+SCALARS: Final[Mapping[str, Any]] = {
     "str": "string",
     "int": "long",
     "float": "double",
     "bool": "boolean",
+    "bytes": "bytes",
+    "date": {"type": "int", "logicalType": "date"},
+    # Microseconds are what Python has: milliseconds would cut three digits off.
+    "datetime": {"type": "long", "logicalType": "timestamp-micros"},
 }
+LIMITS: Final[Mapping[str, tuple[str, str]]] = {
+    "number": ("minimum", "maximum"),
+    "text": ("minLength", "maxLength"),
+    "list": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+}
+"""What the bounds are called, by what a value is in JSON."""
 
 
 def avro_fields(fields: Sequence[Field]) -> list[AvroField]:
@@ -30,7 +58,7 @@ def avro_fields(fields: Sequence[Field]) -> list[AvroField]:
     return [_field(f) for f in fields if not isinstance(f.type, HistoryType)]
 
 
-def avro_type(kind: FieldType) -> Any:  # noqa: ANN401 - a str, dict or list
+def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
     """Return the Avro type of *kind*.
 
     A ``Literal`` is no enum: readers break on a new symbol. It is a string (or long)
@@ -38,18 +66,66 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401 - a str, dict or list
     """
     match kind:
         case Scalar():
-            return _SCALARS[kind.name]
+            return SCALARS[kind.name]
+        case DecimalOf():
+            exact = {"precision": kind.digits, "scale": kind.places}
+            return {"type": "bytes", "logicalType": "decimal"} | exact
         case Choice():
             plain = "string" if isinstance(kind.values[0], str) else "long"
             return {"type": plain, "allowed": list(kind.values)}
+        case Limited():
+            return _properties(avro_type(kind.inner)) | _limits(kind)
         case ListOf():
             return {"type": "array", "items": avro_type(kind.item)}
+        case TupleOf():
+            return _tuple(kind)
         case MapOf():
             return {"type": "map", "values": avro_type(kind.value)}
+        case RecordOf():
+            return _record(kind)
+        case OneOf():
+            return [avro_type(member) for member in kind.members]
+        case Maybe(inner=OneOf() as several):
+            return ["null", *avro_type(several)]
         case Maybe():
             return ["null", avro_type(kind.inner)]
         case HistoryType():
             return avro_type(ListOf(MapOf(Scalar("str"))))
+
+
+def _properties(made: Any) -> dict[str, Any]:  # noqa: ANN401 - a str or dict
+    return {"type": made} if isinstance(made, str) else made
+
+
+def _limits(kind: Limited) -> dict[str, Any]:
+    # The bounds of exact numbers are text: a double is not exact.
+    shape = "number" if isinstance(kind.inner, DecimalOf) else shape_of(kind)
+    said = dict(zip(LIMITS[shape], (kind.low, kind.high), strict=True))
+    made = {
+        name: str(bound) if isinstance(bound, Decimal) else bound
+        for name, bound in said.items()
+        if bound is not None
+    }
+    return made if kind.pattern is None else made | {"pattern": kind.pattern}
+
+
+def _tuple(kind: TupleOf) -> dict[str, Any]:
+    items = [avro_type(item) for item in plain_items(kind.items)]
+    return {
+        "type": "array",
+        "items": items[0] if len(items) == 1 else items,
+        "tuple": str(kind),
+    }
+
+
+def _record(kind: RecordOf) -> dict[str, Any]:
+    fields = avro_fields(kind.fields)
+    return {
+        "type": "record",
+        "name": kind.name,
+        "namespace": RECORDS,
+        "fields": fields,
+    }
 
 
 def _field(field: Field) -> AvroField:
@@ -58,7 +134,18 @@ def _field(field: Field) -> AvroField:
         made["doc"] = field.description
     if field.required:
         return made
-    if isinstance(field.type, Maybe) and field.default is not None:
+    if isinstance(made["type"], list) and field.default is not None:
         # Avro wants the default to be of the first branch.
-        made["type"] = made["type"][::-1]
-    return made | {"default": field.default}
+        made["type"] = _default_first(field, made["type"])
+    return made | {"default": default_json(field.default)}
+
+
+def _default_first(field: Field, branches: list[Any]) -> list[Any]:
+    """Return *branches* with that of the default in front, null behind the others."""
+    kind = field.type.inner if isinstance(field.type, Maybe) else field.type
+    rest = [branch for branch in branches if branch != "null"]
+    if isinstance(kind, OneOf):
+        given = type(field.default)
+        at = next(i for i, m in enumerate(kind.members) if given in types_of(m))
+        rest.insert(0, rest.pop(at))
+    return rest + [branch for branch in branches if branch == "null"]

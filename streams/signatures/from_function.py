@@ -23,8 +23,10 @@ from typing import (
     is_typeddict,
 )
 
+from streams.signatures.misfit import MisfitError
 from streams.signatures.names import name_problem
 from streams.signatures.parse import HISTORY_NAME, Declared, Reading
+from streams.signatures.scalars import is_int64
 from streams.signatures.types import (
     BOOL,
     FLOAT,
@@ -36,7 +38,7 @@ from streams.signatures.types import (
     MapOf,
     Maybe,
 )
-from streams.signatures.values import MisfitError, checker, is_int64
+from streams.signatures.values import checker
 
 _SCALARS: Final[dict[Any, FieldType]] = {str: STR, int: INT, float: FLOAT, bool: BOOL}
 _UNNAMED: Final = (

@@ -4,7 +4,8 @@
     fields      = field { "," field }
     field       = NAME [ ":" type ] [ TEXT ] [ "=" constant ]
     type        = part { "|" part }
-    part        = NAME [ "[" type { "," type } "]" ] | constant
+    part        = NAME [ "[" argument { "," argument } "]" ] | constant
+    argument    = type | NUMBER ".." [ NUMBER ] | ".." NUMBER | "..."
     constant    = TEXT | NUMBER | "True" | "False" | "None"
                 | "[" [ constant { "," constant } ] "]"
                 | "{" [ TEXT ":" constant { "," TEXT ":" constant } ] "}"
@@ -19,7 +20,10 @@ from typing import Any, Final, NoReturn
 from streams.signatures.tokens import QUOTES, Problem, Token
 from streams.signatures.tree import (
     Applied,
+    Argument,
+    Between,
     Constant,
+    Dots,
     Either,
     FieldNode,
     Named,
@@ -101,11 +105,29 @@ class Grammar:
         if not self._take("["):
             return Named(name=token.text, at=token.at)
         self._deeper()
-        arguments = [self._type()]
+        arguments = [self._argument()]
         while self._take(","):
-            arguments.append(self._type())
+            arguments.append(self._argument())
         self._close("]")
         return Applied(name=token.text, arguments=tuple(arguments), at=token.at)
+
+    def _argument(self) -> Argument:
+        start = self._token
+        if self._take("..."):
+            return Dots(at=start.at)
+        ranged = self.tokens[self.at + (start.kind == "number")]
+        if (ranged.kind, ranged.text) != ("mark", ".."):
+            return self._type()
+        low, _, high = self._bound(), self._advance(), self._bound()
+        if low is high is None:
+            self._stop(f"expected a number behind '..', found {self._shown()}")
+        return Between(low=low, high=high, at=start.at)
+
+    def _bound(self) -> float | None:
+        if self._token.kind != "number":
+            return None
+        value = self._advance().value
+        return None if isinstance(value, str) else value
 
     def _constant(self, otherwise: str = "expected a value") -> Constant:
         token = self._token
@@ -134,6 +156,8 @@ class Grammar:
         items: dict[str, Any] = {}
         while not self._sees("}"):
             key = self._next("text", "expected a text as key")
+            if key.value in items:
+                self._stop(f"the key {key.text} is here twice", key)
             if not self._take(":"):
                 self._stop(f"expected ':' before {self._shown()}")
             items[str(key.value)] = self._constant().value
@@ -184,8 +208,8 @@ class Grammar:
     def _wrong(self, sentence: str) -> None:
         self.problems.append(Problem(at=self._token.at, sentence=sentence))
 
-    def _stop(self, sentence: str) -> NoReturn:
-        token = self._token
+    def _stop(self, sentence: str, at: Token | None = None) -> NoReturn:
+        token = at or self._token
         if token.kind == "stray":
             sentence = f"{token.text!r} has no place in a signature"
             if token.text.startswith(QUOTES):

@@ -1,40 +1,52 @@
 """From a tree to types: look names up in a short list of allowed ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Final
 
+from streams.signatures.alternatives import clash, in_order
+from streams.signatures.limits import is_limit, limited
+from streams.signatures.scalars import is_int64
 from streams.signatures.tokens import Position, Problem
-from streams.signatures.tree import Applied, Constant, Either, Named, TypeNode
+from streams.signatures.tree import (
+    Applied,
+    Argument,
+    Between,
+    Constant,
+    Dots,
+    Either,
+    Named,
+    TypeNode,
+)
+from streams.signatures.tuples import tuple_problem
 from streams.signatures.types import (
     BOOL,
+    BYTES,
+    DATE,
+    DATETIME,
     FLOAT,
     INT,
     STR,
     Choice,
+    DecimalOf,
     FieldType,
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    RecordOf,
     Scalar,
+    TupleOf,
 )
-from streams.signatures.values import is_int64
+from streams.signatures.unknown import unknown_type
 
 SCALARS: Final[Mapping[str, Scalar]] = {
-    "str": STR,
-    "int": INT,
-    "float": FLOAT,
-    "bool": BOOL,
+    kind.name: kind for kind in (STR, INT, FLOAT, BOOL, BYTES, DATE, DATETIME)
 }
-_ALLOWED: Final = (*SCALARS, "list", "dict", "Optional", "Literal", "None")
-_BARE: Final = {
-    "list": "say of what: list[str]",
-    "dict": "say of what: dict[str, str]",
-    "Optional": "say of what: Optional[str]",
-    "Literal": "say which values: Literal['a', 'b']",
-    "None": "a field that can only be None says nothing",
-}
+_BOUNDED: Final = frozenset({"str", "int", "float", "bytes"})
+
+# More digits than Avro's libraries in other languages can hold.
+MAX_DIGITS: Final = 38
 
 
 @dataclass(slots=True)
@@ -42,62 +54,126 @@ class Meaning:
     """Turns type trees into types; what has no meaning goes to *problems*."""
 
     problems: list[Problem] = field(default_factory=list)
+    types: Mapping[str, RecordOf] = field(default_factory=dict)
+    """Declared ones, by name."""
 
     def of(self, node: TypeNode) -> FieldType | None:
         """Return the type that *node* writes down, or None after a problem."""
         match node:
             case Named():
-                return SCALARS.get(node.name) or self._wrong(node.at, _unknown(node))
+                return SCALARS.get(node.name) or self._declared(node)
             case Constant():
                 return self._wrong(node.at, "a value is no type; use Literal[...]")
             case Either():
-                return self._either(node)
+                return self._either(node.at, node.members)
             case Applied():
                 return self._applied(node)
 
-    def _applied(self, node: Applied) -> FieldType | None:
+    def _declared(self, node: Named | Applied) -> FieldType | None:
+        if isinstance(node, Named) and node.name in self.types:
+            return self.types[node.name]
+        if node.name in self.types:
+            return self._wrong(node.at, f"{node.name} takes no arguments")
+        return self._wrong(node.at, unknown_type(node.name, self.types))
+
+    def _applied(self, node: Applied) -> FieldType | None:  # noqa: C901, PLR0911 - one case a name
         match node.name:
             case "list":
                 return self._list(node)
             case "dict":
                 return self._dict(node)
+            case "tuple":
+                return self._tuple(node)
+            case "Decimal":
+                return self._decimal(node)
             case "Optional":
                 return self._optional(node)
+            case "Union":
+                return self._union(node)
             case "Literal":
                 return self._literal(node)
+            case name if name in _BOUNDED:
+                return limited(SCALARS[name], node.arguments, self._wrong)
             case name if name in SCALARS:
                 return self._wrong(node.at, f"{name} takes no arguments")
             case _:
-                return self._wrong(node.at, _unknown(node))
+                return self._declared(node)
 
     def _list(self, node: Applied) -> FieldType | None:
-        if len(node.arguments) != 1:
+        kinds, limits = _split(node.arguments)
+        if len(kinds) != 1:
             return self._wrong(node.at, "a list has one type of items: list[str]")
-        item = self.of(node.arguments[0])
-        return item and ListOf(item)
+        item = self._argument(kinds[0])
+        return item and limited(ListOf(item), limits, self._wrong)
 
     def _dict(self, node: Applied) -> FieldType | None:
-        match node.arguments:
+        kinds, limits = _split(node.arguments)
+        match kinds:
             case (Named(name="str"), value):
-                kind = self.of(value)
-                return kind and MapOf(kind)
+                kind = self._argument(value)
+                return kind and limited(MapOf(kind), limits, self._wrong)
             case _:
                 return self._wrong(node.at, "a dict is written dict[str, T]")
+
+    def _tuple(self, node: Applied) -> FieldType | None:
+        if any(isinstance(argument, Dots) for argument in node.arguments):
+            return self._wrong(node.at, "a tuple of any length is a list: list[T]")
+        items = [self._argument(argument) for argument in node.arguments]
+        known = tuple(item for item in items if item is not None)
+        if len(known) < len(items):
+            return None
+        problem = tuple_problem(known)
+        return self._wrong(node.at, problem) if problem else TupleOf(known)
+
+    def _decimal(self, node: Applied) -> FieldType | None:
+        match [a.value for a in node.arguments[:2] if isinstance(a, Constant)]:
+            case [int(digits), int(places)]:
+                if 0 <= places <= digits and 1 <= digits <= MAX_DIGITS:
+                    exact = DecimalOf(digits, places)
+                    return limited(exact, node.arguments[2:], self._wrong)
+                return self._wrong(
+                    node.at,
+                    f"a Decimal has 1 to {MAX_DIGITS} digits, and no more of them "
+                    "behind the point",
+                )
+            case _:
+                return self._wrong(
+                    node.at,
+                    "a Decimal says its digits, and how many are behind the point: "
+                    "Decimal[12, 2]",
+                )
 
     def _optional(self, node: Applied) -> FieldType | None:
         if len(node.arguments) != 1:
             return self._wrong(node.at, "Optional takes one type: Optional[str]")
-        return self._maybe(node.arguments[0])
+        inner = self._argument(node.arguments[0])
+        return inner and _maybe(inner)
 
-    def _either(self, node: Either) -> FieldType | None:
-        kinds = [m for m in node.members if not _is_none(m)]
-        if len(kinds) == len(node.members) or len(kinds) != 1:
-            return self._wrong(node.at, "'|' joins one type and None: str | None")
-        return self._maybe(kinds[0])
+    def _union(self, node: Applied) -> FieldType | None:
+        if any(isinstance(a, Between | Dots) for a in node.arguments):
+            return self._wrong(node.at, "Union takes types: Union[str, int]")
+        members = [a for a in node.arguments if not isinstance(a, Between | Dots)]
+        return self._either(node.at, members)
 
-    def _maybe(self, node: TypeNode) -> FieldType | None:
-        inner = self.of(node)
-        return inner if inner is None or isinstance(inner, Maybe) else Maybe(inner)
+    def _either(self, at: Position, members: Sequence[TypeNode]) -> FieldType | None:
+        """Return the union of *members*: flat, with None outside of it."""
+        found = [self.of(member) for member in members if not _is_none(member)]
+        kinds = [kind for kind in found if kind is not None]
+        if len(kinds) < len(found):
+            return None
+        if not kinds:
+            return self._wrong(at, "a field that can only be None says nothing")
+        optional = len(found) < len(members)
+        flat: list[FieldType] = []
+        for kind in kinds:
+            optional = optional or isinstance(kind, Maybe)
+            inner = kind.inner if isinstance(kind, Maybe) else kind
+            flat += inner.members if isinstance(inner, OneOf) else [inner]
+        problem = clash(flat)
+        if problem is not None:
+            return self._wrong(at, problem)
+        one = flat[0] if len(flat) == 1 else OneOf(in_order(flat))
+        return _maybe(one) if optional else one
 
     def _literal(self, node: Applied) -> FieldType | None:
         values = [a.value for a in node.arguments if isinstance(a, Constant)]
@@ -109,20 +185,25 @@ class Meaning:
             return Choice(tuple(values))
         return self._wrong(node.at, "Literal takes texts only, or whole numbers only")
 
+    def _argument(self, node: Argument) -> FieldType | None:
+        if isinstance(node, Between | Dots):
+            return self._wrong(node.at, "expected a type here")
+        return self.of(node)
+
     def _wrong(self, at: Position, sentence: str) -> FieldType | None:
         self.problems.append(Problem(at=at, sentence=sentence))
         return None
 
 
+def _split(arguments: Sequence[Argument]) -> tuple[list[Argument], list[Argument]]:
+    """Return the arguments that are types, and the limits behind them."""
+    end = next((i for i, a in enumerate(arguments) if is_limit(a)), len(arguments))
+    return list(arguments[:end]), list(arguments[end:])
+
+
+def _maybe(kind: FieldType) -> FieldType:
+    return kind if isinstance(kind, Maybe) else Maybe(kind)
+
+
 def _is_none(node: TypeNode) -> bool:
     return isinstance(node, Named) and node.name == "None"
-
-
-def _unknown(node: Named | Applied) -> str:
-    if node.name in _BARE:
-        return _BARE[node.name]
-    close = get_close_matches(node.name, _ALLOWED, n=1) or get_close_matches(
-        node.name.lower(), _ALLOWED, n=1
-    )
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(_ALLOWED)}"
-    return f"unknown type {node.name}; {hint}"

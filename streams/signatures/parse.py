@@ -5,19 +5,27 @@ and given meaning by a short list of allowed types. Nothing in it is ever import
 looked up in a module, or evaluated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from streams.signatures.grammar import Grammar
 from streams.signatures.meaning import Meaning
+from streams.signatures.misfit import MisfitError
 from streams.signatures.names import name_problem
-from streams.signatures.tokens import Problem, tokenize
+from streams.signatures.tokens import Position, Problem, tokenize
 from streams.signatures.tree import FieldNode
-from streams.signatures.types import HISTORY, STR, Field, FieldType, Maybe
-from streams.signatures.values import MisfitError, checker
+from streams.signatures.types import HISTORY, STR, Field, FieldType, Maybe, RecordOf
+from streams.signatures.values import checker
 
 HISTORY_NAME: Final = "history"
+
+MAX_CHARACTERS: Final = 16_384
+"""Of one signature. Longer ones are mistakes or attacks, and are not read."""
+
+# All that a deployment has, many times over; 8 MiB of text at the very most.
+CACHED: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +59,51 @@ class Reading:
     """Sentences with line and column."""
 
 
-def parse_signature(text: str) -> Reading:
-    """Read ``inputs -> outputs``; an input may be ``history``."""
+class Types:
+    """The types that ``types:`` of a file declares, by name.
+
+    Equal only to itself: what was read with it is remembered with it.
+    """
+
+    def __init__(self, records: Mapping[str, RecordOf] | None = None) -> None:
+        self.records: Mapping[str, RecordOf] = dict(records or {})
+
+
+NO_TYPES: Final = Types()
+
+
+def parse_signature(text: str, types: Types = NO_TYPES) -> Reading:
+    """Read ``inputs -> outputs``; an input may be ``history``.
+
+    Readings are remembered, and shared: :func:`~streams.signatures.validate.default_of`
+    copies the defaults that could be changed.
+    """
+    return _too_long(text) or _signature(text, types)
+
+
+def parse_fields(text: str, types: Types = NO_TYPES) -> Reading:
+    """Read fields alone, as the inputs or outputs of a pipeline; into *inputs*."""
+    return _too_long(text) or _fields(text, types)
+
+
+def _too_long(text: str) -> Reading | None:
+    # Asked before the cache, which would keep the text.
+    if len(text) <= MAX_CHARACTERS:
+        return None
+    return Reading(problems=(f"has more than {MAX_CHARACTERS} characters",))
+
+
+# Caches are the only state here, bounded, and of pure functions: nobody can tell.
+@lru_cache(maxsize=CACHED)
+def _signature(text: str, types: Types) -> Reading:
     tokens, problems = tokenize(text), list[Problem]()
     grammar = Grammar(tokens, problems)
     inputs, outputs = grammar.sides()
-    reader = _Reader(problems)
+    reader = _Reader(problems, types)
     if not (problems or inputs):
-        reader.wrong(tokens[0], "a signature needs at least one input")
+        reader.wrong(tokens[0].at, "a signature needs at least one input")
     if not (problems or outputs):
-        reader.wrong(tokens[-1], "a signature needs at least one output")
+        reader.wrong(tokens[-1].at, "a signature needs at least one output")
     return Reading(
         inputs=reader.side(inputs, history=True),
         outputs=reader.side(outputs),
@@ -68,25 +111,25 @@ def parse_signature(text: str) -> Reading:
     )
 
 
-def parse_fields(text: str) -> Reading:
-    """Read fields alone, as the inputs or outputs of a pipeline; into *inputs*."""
+@lru_cache(maxsize=CACHED)
+def _fields(text: str, types: Types) -> Reading:
     tokens, problems = tokenize(text), list[Problem]()
     grammar = Grammar(tokens, problems)
     fields = grammar.fields()
-    reader = _Reader(problems)
+    reader = _Reader(problems, types)
     if grammar.tokens[grammar.at].kind != "end":
-        reader.wrong(grammar.tokens[grammar.at], "'->' has no place among fields")
+        reader.wrong(grammar.tokens[grammar.at].at, "'->' has no place among fields")
     if not (problems or fields):
-        reader.wrong(tokens[-1], "at least one field is needed")
+        reader.wrong(tokens[-1].at, "at least one field is needed")
     return Reading(inputs=reader.side(fields), problems=reader.sentences(text))
 
 
 class _Reader:
     """Gives fields their meaning and collects problems."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], types: Types) -> None:
         self.problems = problems
-        self.meaning = Meaning(problems)
+        self.meaning = Meaning(problems, types.records)
 
     def side(
         self, nodes: Sequence[FieldNode], *, history: bool = False
@@ -96,7 +139,7 @@ class _Reader:
         found = []
         for node in nodes:
             if node.name in seen:
-                self.wrong(node, f"the field {node.name} is here twice")
+                self.wrong(node.at, f"the field {node.name} is here twice")
                 continue
             seen.add(node.name)
             declared = self._declared(node, history=history)
@@ -111,14 +154,14 @@ class _Reader:
             return tuple(str(problem) for problem in ordered)
         return tuple(f"column {p.at.column}: {p.sentence}" for p in ordered)
 
-    def wrong(self, where: Any, sentence: str) -> None:  # noqa: ANN401 - has .at
-        """Note a problem at the place of a token or node."""
-        self.problems.append(Problem(at=where.at, sentence=sentence))
+    def wrong(self, at: Position, sentence: str) -> None:
+        """Note a problem and its place."""
+        self.problems.append(Problem(at=at, sentence=sentence))
 
     def _declared(self, node: FieldNode, *, history: bool) -> Declared | None:
         problem = name_problem(node.name)
         if problem is not None:
-            self.wrong(node, problem)
+            self.wrong(node.at, problem)
             return None
         if node.name == HISTORY_NAME:
             return self._history(node, allowed=history)
@@ -129,16 +172,18 @@ class _Reader:
 
     def _history(self, node: FieldNode, *, allowed: bool) -> Declared | None:
         if not allowed:
-            self.wrong(node, "history is made by the session; only stages may read it")
+            self.wrong(
+                node.at, "history is made by the session; only stages may read it"
+            )
             return None
         if node.type or node.description or node.default:
-            self.wrong(node, "history is the session's: write the name alone")
+            self.wrong(node.at, "history is the session's: write the name alone")
             return None
         return Declared(name=node.name, type=HISTORY)
 
     def _untyped(self, node: FieldNode) -> Declared | None:
         if node.default is not None:
-            self.wrong(node.default, "a field with a default needs a type")
+            self.wrong(node.default.at, "a field with a default needs a type")
             return None
         return Declared(name=node.name, description=node.description)
 
@@ -149,7 +194,7 @@ class _Reader:
             try:
                 default = checker(kind)(node.default.value)
             except MisfitError as misfit:
-                self.wrong(node.default, f"default of {node.name}: {misfit}")
+                self.wrong(node.default.at, f"default of {node.name}: {misfit}")
                 return None
         return Declared(
             name=node.name,

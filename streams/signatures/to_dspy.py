@@ -4,24 +4,41 @@
 Python types that our own parser has allowed, so it finds nothing to import.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, Literal, Optional
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NotRequired, Optional, Union
 
 import dspy
+import pydantic
+from typing_extensions import TypedDict
 
 from streams.errors import ConfigError
+from streams.signatures.told import holds_bytes, told
 from streams.signatures.types import (
     Choice,
+    DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    Limited,
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    RecordOf,
     Scalar,
+    ScalarName,
+    TupleOf,
 )
 
-_SCALARS: Final = {"str": str, "int": int, "float": float, "bool": bool}
+_SCALARS: Final[Mapping[ScalarName, type]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "bytes": str,
+    "date": str,
+    "datetime": str,
+}
 
 # What Predict takes for itself when it is called with fields by name.
 _TAKEN: Final = frozenset(
@@ -55,25 +72,51 @@ def default_instructions(inputs: Sequence[Field], outputs: Sequence[Field]) -> s
     return f"Given the fields {given}, produce the fields {wanted}."
 
 
-def python_type(kind: FieldType) -> Any:  # noqa: ANN401 - types have many types
-    """Return the Python type that DSPy and pydantic understand as *kind*."""
+def python_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
+    """Return the Python type that DSPy and pydantic understand as *kind*.
+
+    What JSON has no form for is text here: an LM reads and writes text, and the checker
+    of the field makes the value of it.
+    """
     match kind:
         case Scalar():
             return _SCALARS[kind.name]
+        case DecimalOf():
+            return str
         case Choice():
             return Literal[kind.values]
+        case Limited():
+            return python_type(kind.inner)
         case ListOf():
             return list[python_type(kind.item)]  # type: ignore[misc] # made at run time
+        case TupleOf():
+            return tuple[tuple(map(python_type, kind.items))]  # type: ignore[misc] # likewise
         case MapOf():
             return dict[str, python_type(kind.value)]  # type: ignore[misc] # likewise
+        case RecordOf():
+            return _record_type(kind)
+        case OneOf():
+            return Union[tuple(map(python_type, kind.members))]  # noqa: UP007 - likewise
         case Maybe():
             return Optional[python_type(kind.inner)]  # noqa: UP045 - made at run time
         case HistoryType():
             return dspy.History
 
 
+def _record_type(kind: RecordOf) -> Any:  # noqa: ANN401 - a class
+    # A TypedDict, so that values are dicts for everybody, DSPy included.
+    held: dict[str, Any] = {}
+    for field in kind.fields:
+        described = pydantic.Field(description=told(field) or None)
+        wanted = python_type(field.type)
+        said = Annotated[wanted, described]  # type: ignore[valid-type] # likewise
+        held[field.name] = said if field.required else NotRequired[said]
+    return TypedDict(kind.name, held)  # type: ignore[operator] # made at run time
+
+
 def _declared(field: Field, make: Any) -> tuple[Any, Any]:  # noqa: ANN401 - DSPy's
-    described = {"desc": field.description} if field.description else {}
+    said = told(field)
+    described = {"desc": said} if said else {}
     return python_type(field.type), make(**described)
 
 
@@ -83,6 +126,11 @@ def _problems(inputs: Sequence[Field], outputs: Sequence[Field]) -> list[str]:
     names = [field.name for field in (*inputs, *outputs)]
     taken = sorted({n for n in names if n in _TAKEN or hasattr(dspy.Signature, n)})
     return [
+        *(
+            f"{field.name} holds bytes, which no LM can read or write"
+            for field in (*inputs, *outputs)
+            if holds_bytes(field.type)
+        ),
         *(f"{name} is both an input and an output" for name in both),
         *(
             f"{name} is a name that DSPy uses itself; rename the field"

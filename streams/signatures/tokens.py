@@ -47,13 +47,14 @@ _TOKEN: Final = re.compile(
     | (?P<name>[^\W\d]\w*)
     | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    | (?P<mark>->|[:,=|{}\[\]])
+    | (?P<mark>->|\.\.\.|\.\.|[:,=|{}\[\]])
     """,
     re.VERBOSE | re.DOTALL,
 )
 QUOTES: Final = ("'", '"')
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPES: Final = {"n": "\n", "t": "\t"}
+_ESCAPES: Final = {"n": "\n", "t": "\t", "'": "'", '"': '"', "\\": "\\"}
+_ESCAPING: Final = str.maketrans({"\n": "\\n", "\t": "\\t", "'": "\\'", "\\": "\\\\"})
 
 
 def tokenize(text: str) -> list[Token]:
@@ -96,8 +97,15 @@ def _token(match: re.Match[str], at: Position) -> Token:
 _DIGITS: Final = 40
 
 
+def quoted(text: str) -> str:
+    """Return *text* as a signature writes it: between quotes, as it can be read."""
+    return f"'{text.translate(_ESCAPING)}'"
+
+
 def _unquoted(text: str) -> str:
-    return _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), text[1:-1])
+    # As in Python, a backslash before any other character stands for itself: patterns
+    # are written '\\d+'.
+    return _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[0]), text[1:-1])
 
 
 def _position(text: str, start: int) -> Position:

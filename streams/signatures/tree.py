@@ -23,11 +23,27 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """A range between brackets: ``0..1``, ``1..``, ``..80``; None is no bound."""
+
+    low: float | None
+    high: float | None
+    at: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dots:
+    """Three dots, as in ``tuple[int, ...]``."""
+
+    at: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """A name with arguments: ``list[str]``, ``Literal['a', 'b']``."""
+    """A name with arguments: ``list[str, 1..5]``, ``Literal['a', 'b']``."""
 
     name: str
-    arguments: tuple["TypeNode", ...]
+    arguments: tuple["Argument", ...]
     at: Position
 
 
@@ -40,6 +56,8 @@ class Either:
 
 
 TypeNode = Named | Constant | Applied | Either
+
+Argument = TypeNode | Between | Dots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

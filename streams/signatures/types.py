@@ -1,19 +1,36 @@
-"""The types that a field can have: one small frozen class per kind of type."""
+"""The types that a field can have: one small frozen class per kind of type.
+
+``str()`` of a type is how a signature writes it, and reads back as the same type.
+"""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Any, Final, Literal
 
-ScalarName = Literal["str", "int", "float", "bool"]
+from streams.signatures.tokens import quoted
+
+ScalarName = Literal["str", "int", "float", "bool", "bytes", "date", "datetime"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Text, a whole number of 64 bits, a number, or true and false."""
+    """A value without parts; what each of them holds says ``scalars.py``."""
 
     name: ScalarName
 
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalOf:
+    """An exact number of so many digits, *places* of them behind the point."""
+
+    digits: int
+    places: int
+
+    def __str__(self) -> str:
+        return f"Decimal[{self.digits}, {self.places}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +40,8 @@ class Choice:
     values: tuple[str, ...] | tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"Literal[{', '.join(map(repr, self.values))}]"
+        shown = (quoted(v) if isinstance(v, str) else str(v) for v in self.values)
+        return f"Literal[{', '.join(shown)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +55,16 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class TupleOf:
+    """A fixed number of values, each of its own type: ``tuple[str, int]``."""
+
+    items: tuple["FieldType", ...]
+
+    def __str__(self) -> str:
+        return f"tuple[{', '.join(map(str, self.items))}]"
+
+
+@dataclass(frozen=True, slots=True)
 class MapOf:
     """Values of one type under text keys: ``dict[str, T]``."""
 
@@ -44,6 +72,52 @@ class MapOf:
 
     def __str__(self) -> str:
         return f"dict[str, {self.value}]"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOf:
+    """Named fields in a dict, declared under ``types:``; known by its *name*."""
+
+    name: str
+    fields: tuple["Field", ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A type whose values have bounds: ``float[0..1]``, ``str[1..80, '[a-z]+']``.
+
+    *low* and *high* are of the value of a number and of the length of anything else;
+    both belong to the range, and None is no bound. A *pattern* is of a whole text.
+    """
+
+    inner: "FieldType"
+    low: float | Decimal | None = None
+    high: float | Decimal | None = None
+    pattern: str | None = None
+
+    def __str__(self) -> str:
+        said = []
+        if self.low is not None or self.high is not None:
+            said.append(f"{shown_bound(self.low)}..{shown_bound(self.high)}")
+        if self.pattern is not None:
+            said.append(quoted(self.pattern))
+        inner, limits = str(self.inner), ", ".join(said)
+        if inner.endswith("]"):
+            return f"{inner[:-1]}, {limits}]"
+        return f"{inner}[{limits}]"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A value of one of several types that can be told apart: ``str | int``."""
+
+    members: tuple["FieldType", ...]
+
+    def __str__(self) -> str:
+        return " | ".join(map(str, self.members))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +141,27 @@ class HistoryType:
         return "History"
 
 
-FieldType = Scalar | Choice | ListOf | MapOf | Maybe | HistoryType
+FieldType = (
+    Scalar
+    | DecimalOf
+    | Choice
+    | ListOf
+    | TupleOf
+    | MapOf
+    | RecordOf
+    | Limited
+    | OneOf
+    | Maybe
+    | HistoryType
+)
 
 STR = Scalar("str")
 INT = Scalar("int")
 FLOAT = Scalar("float")
 BOOL = Scalar("bool")
+BYTES = Scalar("bytes")
+DATE = Scalar("date")
+DATETIME = Scalar("datetime")
 HISTORY = HistoryType()
 
 
@@ -88,3 +177,15 @@ class Field:
     """False where *default* stands in for a missing value."""
     default: Any = None
     """A value of *type*; means something only if the field is not required."""
+
+
+# Up to here every whole number is a float, and reads back as itself.
+_EXACT: Final = 2.0**53
+
+
+def shown_bound(value: float | Decimal | None) -> str:
+    """Return a bound as it is written: whole ones without a point."""
+    if value is None:
+        return ""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return str(int(value)) if whole else str(value)

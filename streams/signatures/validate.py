@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
+from streams.signatures.misfit import Checker, MisfitError
 from streams.signatures.types import Field
-from streams.signatures.values import Checker, MisfitError, checker
+from streams.signatures.values import checker
 
 FieldProblem = tuple[str, str]
 """The field, and what is wrong with its value as a sentence."""
@@ -53,7 +54,7 @@ class Validator:
 def default_of(field: Field) -> Any:  # noqa: ANN401 - a value of the field's type
     """Return the default of *field*; nobody else holds the same list or dict."""
     default = field.default
-    return deepcopy(default) if isinstance(default, list | dict) else default
+    return deepcopy(default) if isinstance(default, list | dict | tuple) else default
 
 
 def sentence(problems: Sequence[FieldProblem]) -> str:

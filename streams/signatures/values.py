@@ -1,125 +1,68 @@
 """Does this value have that type? One compiled checker per type, made for speed.
 
-A checker returns the value as the pipeline will see it, or raises :class:`MisfitError`.
-It converts only what loses nothing: a whole number becomes a float where one is
-declared. It refuses what would not survive the way through JSON and Avro: NaN and
-infinity, whole numbers beyond 64 bits, text with lone surrogates. Lists and dicts are
-copied, so that nobody shares them with the sender.
+A checker returns the value as the pipeline will see it, or raises
+:class:`~streams.signatures.misfit.MisfitError`. Lists and dicts are copied, so that
+nobody shares them with the sender. Single values are in ``scalars.py``.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
+from streams.signatures.alternatives import types_of
+from streams.signatures.limit_checks import limit_checker
+from streams.signatures.misfit import Checker, MisfitError, unlike
+from streams.signatures.scalars import SCALARS, decimal_checker, text
 from streams.signatures.types import (
-    BOOL,
-    FLOAT,
-    INT,
-    STR,
     Choice,
+    DecimalOf,
+    Field,
     FieldType,
     HistoryType,
+    Limited,
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    RecordOf,
     Scalar,
+    TupleOf,
 )
 
-Checker = Callable[[Any], Any]
 
-
-class MisfitError(Exception):
-    """A value does not have its type. Caught where the field's name is known."""
-
-    def __init__(self, *, wanted: str, got: str, path: str = "") -> None:
-        super().__init__(f"expected {wanted}, got {got}" + (path and f" at {path}"))
-        self.wanted = wanted
-        self.got = got
-        self.path = path
-
-    def within(self, step: object) -> "MisfitError":
-        """Return the same misfit, seen from the list or dict that has it at *step*."""
-        path = f"[{step!r}]{self.path}"
-        return MisfitError(wanted=self.wanted, got=self.got, path=path)
-
-
-def checker(kind: FieldType) -> Checker:
+def checker(kind: FieldType) -> Checker:  # noqa: C901, PLR0911 - one case a type
     """Return the function that checks values of *kind*."""
     match kind:
         case Scalar():
-            return _SCALARS[kind.name]
+            return SCALARS[kind.name]
+        case DecimalOf():
+            return decimal_checker(kind)
         case Choice():
             return _choice(kind)
-        case ListOf():
-            return _list(kind)
-        case MapOf():
-            return _map(kind)
+        case Limited():
+            return limit_checker(kind, checker(kind.inner))
         case Maybe():
             return _maybe(kind)
+        case OneOf():
+            return _one_of(kind)
         case HistoryType():
             return _never
+        case ListOf() | TupleOf() | MapOf() | RecordOf():
+            return _whole_checker(kind)
 
 
-def is_int64(value: object) -> bool:
-    """Say whether *value* is a whole number that Avro's ``long`` can hold."""
-    return type(value) is int and -(2**63) <= value < 2**63
-
-
-def _unlike(wanted: object, value: object) -> MisfitError:
-    # The type of what came, never the value: messages travel further than values.
-    got = "None" if value is None else type(value).__name__
-    return MisfitError(wanted=str(wanted), got=got)
-
-
-def _text(value: object) -> str:
-    if type(value) is not str:
-        raise _unlike(STR, value)
-    # isascii is free; only other text is searched for surrogates, by encoding it.
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise MisfitError(wanted="Unicode text", got="a lone surrogate") from error
-    return value
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise _unlike(INT, value)
-    if not is_int64(value):
-        raise MisfitError(wanted="a whole number of 64 bits", got="a larger one")
-    return value
-
-
-def _number(value: object) -> float:
-    if type(value) is float:
-        if not math.isfinite(value):
-            raise MisfitError(wanted="a finite number", got=str(value))
-        return value
-    if type(value) is not int:
-        raise _unlike(FLOAT, value)
-    # Beyond 2**53 some whole numbers have no float of their own.
-    if not -(2**53) <= value <= 2**53:
-        raise MisfitError(wanted="float", got="a whole number that no float equals")
-    return float(value)
-
-
-def _truth(value: object) -> bool:
-    if type(value) is not bool:
-        raise _unlike(BOOL, value)
-    return value
+def _whole_checker(kind: ListOf | TupleOf | MapOf | RecordOf) -> Checker:
+    match kind:
+        case ListOf():
+            return _list(kind)
+        case TupleOf():
+            return _tuple(kind)
+        case MapOf():
+            return _map(kind)
+        case RecordOf():
+            return _record(kind)
 
 
 def _never(_value: object) -> object:
     raise MisfitError(wanted="nothing: a session makes its history", got="a value")
-
-
-_SCALARS: Final[Mapping[str, Checker]] = {
-    "str": _text,
-    "int": _whole,
-    "float": _number,
-    "bool": _truth,
-}
 
 
 def _choice(kind: Choice) -> Checker:
@@ -130,7 +73,7 @@ def _choice(kind: Choice) -> Checker:
     def check(value: object) -> object:
         # The type first: 1 == True, and lists have no hash.
         if type(value) is not type_:
-            raise _unlike(wanted, value)
+            raise unlike(wanted, value)
         if value not in allowed:
             raise MisfitError(wanted=wanted, got="another")
         return value
@@ -143,7 +86,7 @@ def _list(kind: ListOf) -> Checker:
 
     def check(value: object) -> list[Any]:
         if type(value) is not list:
-            raise _unlike(kind, value)
+            raise unlike(kind, value)
         checked = []
         for index, item in enumerate(value):
             try:
@@ -155,19 +98,70 @@ def _list(kind: ListOf) -> Checker:
     return check
 
 
+def _tuple(kind: TupleOf) -> Checker:
+    checks = tuple(map(checker, kind.items))
+
+    def check(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise unlike(kind, value)
+        if len(value) != len(checks):
+            raise MisfitError(wanted=str(kind), got=f"{len(value)} values")
+        checked = []
+        for index, (check_item, item) in enumerate(zip(checks, value, strict=True)):
+            try:
+                checked.append(check_item(item))
+            except MisfitError as misfit:
+                raise misfit.within(index) from None
+        return tuple(checked)
+
+    return check
+
+
 def _map(kind: MapOf) -> Checker:
     check_value = checker(kind.value)
 
     def check(value: object) -> dict[str, Any]:
         if type(value) is not dict:
-            raise _unlike(kind, value)
+            raise unlike(kind, value)
         checked = {}
         for key, each in value.items():
             try:
-                checked[_text(key)] = check_value(each)
+                checked[text(key)] = check_value(each)
             except MisfitError as misfit:
                 raise misfit.within(key) from None
         return checked
+
+    return check
+
+
+def _record(kind: RecordOf) -> Checker:
+    checks = tuple((field.name, _held(field)) for field in kind.fields)
+
+    def check(value: object) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise unlike(kind, value)
+        checked = {}
+        for name, check_held in checks:
+            try:
+                checked[name] = check_held(value)
+            except MisfitError as misfit:
+                raise misfit.within(name) from None
+        return checked
+
+    return check
+
+
+def _held(field: Field) -> Checker:
+    """Return what checks the value that a record holds for *field*."""
+    name, check_value = field.name, checker(field.type)
+
+    def check(record: dict[str, Any]) -> object:
+        if name in record:
+            return check_value(record[name])
+        if field.required:
+            raise MisfitError(wanted="a value", got="nothing")
+        # Checked anew, and so copied: a default is nobody's to change.
+        return None if field.default is None else check_value(field.default)
 
     return check
 
@@ -177,5 +171,19 @@ def _maybe(kind: Maybe) -> Checker:
 
     def check(value: object) -> object:
         return None if value is None else check_inner(value)
+
+    return check
+
+
+def _one_of(kind: OneOf) -> Checker:
+    checks = {
+        type_: checker(member) for member in kind.members for type_ in types_of(member)
+    }
+
+    def check(value: object) -> object:
+        check_member = checks.get(type(value))
+        if check_member is None:
+            raise unlike(kind, value)
+        return check_member(value)
 
     return check

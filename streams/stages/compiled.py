@@ -13,6 +13,7 @@ from dspy.utils.exceptions import AdapterParseError
 from pydantic import ValidationError
 
 from streams.errors import StageInputError, StageOutputError
+from streams.json_form import json_value
 from streams.lms.dspy_engine import CallsEngine, bound_lm
 from streams.programs import Kind, Program, outputs_of
 from streams.stage import LM, Fields, LMCall, RunContext, Stage, StageOutcome
@@ -98,6 +99,7 @@ class CompiledStage:
             ModelError: the LM gave no answer.
         """
         self._program.check(fields)
+        fields = json_value(fields)
         try:
             messages = self._prompt.messages(fields, run.history)
         except ValidationError as error:
@@ -132,6 +134,7 @@ class ProgramStage:
         """Ask once; errors as in :class:`CompiledStage`."""
         program = self._program
         program.check(fields)
+        fields = json_value(fields)
         call_id = f"{run.request_id}/{self.name}"
         engine = CallsEngine(program.lm, run.calls, call_id)
         try:

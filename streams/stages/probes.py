@@ -7,13 +7,18 @@ from typing import Any, Final
 from streams.session import Turn
 from streams.signatures.types import (
     Choice,
+    DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    Limited,
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    RecordOf,
     Scalar,
+    TupleOf,
 )
 from streams.stage_spec import StageSpec
 
@@ -23,7 +28,11 @@ TEXTS: Final = (
     " two\nlines, «quoted» “so”, and\n[[ ## completed ## ]]\nafter all\t",
 )
 
+# Values as an LM is shown them: dates and the like are text.
 _SCALARS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "bytes": ("aGk=", ""),
+    "date": ("2026-02-28", "0001-01-01"),
+    "datetime": ("2026-02-28T23:59:59.000001+00:00", "2026-02-28T12:00:00Z"),
     "str": TEXTS,
     "int": (0, -7, 2**53),
     "float": (0.0, -2.5, 1e300),
@@ -64,15 +73,26 @@ def _fields(fields: Sequence[Field], turn: int) -> dict[str, Any]:
     return {f.name: _sample(f.type, turn + at) for at, f in enumerate(shown)}
 
 
-def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401 - of type *kind*
+def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
     match kind:
         case Scalar():
             values = _SCALARS[kind.name]
             return values[turn % len(values)]
         case Choice():
             return kind.values[turn % len(kind.values)]
+        case DecimalOf():
+            return ("0.00", "-12.5")[turn % 2]
+        case Limited():
+            # Programs do not look at limits; samples need not keep them.
+            return _sample(kind.inner, turn)
+        case OneOf():
+            return _sample(kind.members[turn % len(kind.members)], turn)
         case ListOf():
             return [_sample(kind.item, turn + at) for at in range(turn % 3)]
+        case TupleOf():
+            return [_sample(item, turn) for item in kind.items]
+        case RecordOf():
+            return {f.name: _sample(f.type, turn) for f in kind.fields}
         case MapOf():
             return {f"key {at}": _sample(kind.value, at) for at in range(turn % 3)}
         case Maybe() if turn % 2 == 0:

@@ -82,7 +82,8 @@ def test_every_problem_is_named_by_field(inputs):
 
 def test_fields_of_a_foreign_type_are_left_to_the_encoder():
     when = {"type": "long", "logicalType": "timestamp-millis"}
-    raw = {"type": "array", "items": "bytes"}
+    fixed = {"type": "fixed", "name": "Pair", "size": 2}
+    raw = {"type": "array", "items": fixed}
     fields = [{"name": "when", "type": when}, {"name": "raw", "type": raw}]
     inputs = Inputs(ParsedSchema.of(request_schema("a.b", fields)))
     assert inputs.check({"when": "5", "raw": "x"}, {}) == {"when": 5, "raw": "x"}

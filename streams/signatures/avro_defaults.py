@@ -1,0 +1,100 @@
+"""Defaults as an Avro schema writes them, which is not how JSON values look.
+
+A date is its days since 1970, bytes and exact numbers are text of one character a byte.
+"""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from streams.signatures.alternatives import kind_of, types_of
+from streams.signatures.scalars import EPOCH
+from streams.signatures.types import (
+    BYTES,
+    DATE,
+    DATETIME,
+    DecimalOf,
+    FieldType,
+    Limited,
+    ListOf,
+    MapOf,
+    Maybe,
+    OneOf,
+    RecordOf,
+    TupleOf,
+)
+
+
+def default_json(value: object) -> Any:  # noqa: ANN401, PLR0911 - one case a type
+    """Return *value* as a default in an Avro schema, which is not its JSON form."""
+    match value:
+        case datetime():
+            return (value - EPOCH) // timedelta(microseconds=1)
+        case date():
+            return (value - EPOCH.date()).days
+        case bytes():
+            return value.decode("latin-1")
+        case Decimal():
+            return _octets(value).decode("latin-1")
+        case list() | tuple():
+            return [default_json(item) for item in value]
+        case dict():
+            return {name: default_json(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _octets(value: Decimal) -> bytes:
+    """Return the digits of *value*, which has all its places, as Avro's decimal."""
+    sign, digits, _ = value.as_tuple()
+    unscaled = int("".join(map(str, digits))) * (-1 if sign else 1)
+    size = max(1, (unscaled + (unscaled < 0)).bit_length() // 8 + 1)
+    return unscaled.to_bytes(size, "big", signed=True)
+
+
+def from_default(kind: FieldType, value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
+    """Return the value of *kind* that a schema writes as *value*."""
+    if value is None:
+        return None
+    match kind:
+        case Maybe() | Limited():
+            return from_default(kind.inner, value)
+        case OneOf():
+            return from_default(_member(kind, value), value)
+        case ListOf():
+            return [from_default(kind.item, item) for item in value]
+        case TupleOf():
+            pairs = zip(kind.items, value, strict=True)
+            return tuple(from_default(item, each) for item, each in pairs)
+        case MapOf():
+            return {k: from_default(kind.value, v) for k, v in value.items()}
+        case RecordOf():
+            return {f.name: from_default(f.type, value[f.name]) for f in kind.fields}
+        case DecimalOf():
+            return _exact(value, kind.places)
+        case _:
+            return _scalar(kind, value)
+
+
+def _scalar(kind: FieldType, value: Any) -> Any:  # noqa: ANN401 - both as JSON
+    if kind == DATE:
+        return EPOCH.date() + timedelta(days=value)
+    if kind == DATETIME:
+        return EPOCH + timedelta(microseconds=value)
+    return value.encode("latin-1") if kind == BYTES else value
+
+
+def _exact(value: str, places: int) -> Decimal:
+    unscaled = int.from_bytes(value.encode("latin-1"), "big", signed=True)
+    return Decimal(unscaled).scaleb(-places)
+
+
+def _member(kind: OneOf, value: object) -> FieldType:
+    """Return the member that a default in a schema is of.
+
+    Dates are numbers there; nothing else that may share a union with one is.
+    """
+    numbers = (m for m in kind.members if kind_of(m) == "number")
+    if type(value) in (int, float):
+        return next(numbers)
+    return next(m for m in kind.members if type(value) in types_of(m))

@@ -1,0 +1,162 @@
+"""Typed fields from Avro fields: the way back from what ``avro.py`` makes.
+
+Schemas may be registered by anybody: a type that no signature has is None here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from streams.signatures.alternatives import clash, in_order, shape_of
+from streams.signatures.avro import LIMITS
+from streams.signatures.avro_defaults import from_default
+from streams.signatures.parse import parse_fields
+from streams.signatures.patterns import pattern_problem
+from streams.signatures.types import (
+    BOOL,
+    BYTES,
+    DATE,
+    DATETIME,
+    FLOAT,
+    INT,
+    STR,
+    Choice,
+    DecimalOf,
+    Field,
+    FieldType,
+    Limited,
+    ListOf,
+    MapOf,
+    Maybe,
+    OneOf,
+    RecordOf,
+    TupleOf,
+)
+
+_PLAIN: Final[Mapping[str, FieldType]] = {
+    "boolean": BOOL,
+    "bytes": BYTES,
+    "double": FLOAT,
+    "float": FLOAT,
+    "int": INT,
+    "long": INT,
+    "string": STR,
+}
+_LOGICAL: Final[Mapping[tuple[str, str], FieldType]] = {
+    ("int", "date"): DATE,
+    ("long", "timestamp-micros"): DATETIME,
+}
+
+
+@dataclass(slots=True)
+class AvroReader:
+    """Reads the fields of one schema; a record defined once may be named later."""
+
+    named: dict[str, RecordOf] = field(default_factory=dict)
+
+    def field(self, avro: Mapping[str, Any]) -> Field | None:
+        """Return the field that *avro* was made of; None for one of no ours."""
+        kind = self.type(avro["type"])
+        if kind is None:
+            return None
+        return Field(
+            name=avro["name"],
+            type=kind,
+            description=avro.get("doc", ""),
+            required="default" not in avro,
+            default=from_default(kind, avro.get("default")),
+        )
+
+    def type(self, avro: Any) -> FieldType | None:  # noqa: ANN401 - any Avro type
+        """Return the type that *avro* was made of."""
+        match avro:
+            case str():
+                return _PLAIN.get(avro) or self.named.get(avro)
+            case list():
+                return self._union(avro)
+            case {"type": "record"}:
+                return self._record(avro)
+            case {"type": "array" | "map"}:
+                inner = self._container(avro)
+            case {"type": str()}:
+                inner = _single(avro)
+            case _:
+                return None
+        return inner and _limited(inner, avro)
+
+    def _union(self, branches: Sequence[Any]) -> FieldType | None:
+        found = [self.type(branch) for branch in branches if branch != "null"]
+        kinds = [kind for kind in found if kind is not None]
+        if not kinds or len(kinds) < len(found) or clash(kinds):
+            return None
+        one = kinds[0] if len(kinds) == 1 else OneOf(in_order(kinds))
+        return Maybe(one) if "null" in branches else one
+
+    def _record(self, avro: Mapping[str, Any]) -> FieldType | None:
+        read = [self.field(each) for each in avro["fields"]]
+        fields = tuple(each for each in read if each is not None)
+        if len(fields) < len(read):
+            return None
+        record = RecordOf(avro["name"], fields)
+        self.named[f"{avro.get('namespace', '')}.{avro['name']}"] = record
+        return record
+
+    def _container(self, avro: Mapping[str, Any]) -> FieldType | None:
+        match avro:
+            case {"type": "array", "tuple": str(text)}:
+                return _tuple(text)
+            case {"type": "array", "items": items}:
+                item = self.type(items)
+                return item and ListOf(item)
+            case {"type": "map", "values": values}:
+                value = self.type(values)
+                return value and MapOf(value)
+            case _:
+                return None
+
+
+def _single(avro: Mapping[str, Any]) -> FieldType | None:
+    match avro:
+        case {"type": "string" | "long", "allowed": [*values]}:
+            return Choice(tuple(values))
+        case {"logicalType": "decimal", "precision": int(digits)}:
+            return DecimalOf(digits, avro.get("scale", 0))
+        case {"type": str(name), "logicalType": str(logical)}:
+            # What another's type stands for is left to whoever writes it.
+            return _LOGICAL.get((name, logical)) or _PLAIN.get(name)
+        case _:
+            return _PLAIN.get(avro["type"])
+
+
+def _tuple(text: str) -> FieldType | None:
+    reading = parse_fields(f"a: {text}")
+    kind = reading.inputs[0].type if len(reading.inputs) == 1 else None
+    return kind if isinstance(kind, TupleOf) else None
+
+
+def _limited(kind: FieldType, avro: Mapping[str, Any]) -> FieldType:
+    exact = isinstance(kind, DecimalOf)
+    names = LIMITS.get("number" if exact else shape_of(kind), ("", ""))
+    low, high = (_bound(avro.get(name)) for name in names)
+    pattern = avro.get("pattern")
+    if not isinstance(pattern, str) or pattern_problem(pattern) is not None:
+        pattern = None
+    if low is None and high is None and pattern is None:
+        return kind
+    return Limited(kind, low, high, pattern)
+
+
+def _bound(said: object) -> float | Decimal | None:
+    match said:
+        case bool():
+            return None
+        case int() | float():
+            return said
+        case str():
+            try:
+                return Decimal(said)
+            except InvalidOperation:
+                return None
+        case _:
+            return None
