@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from schemas.identity import AvroSchema
+from schemas.named_types import place_records
 from schemas.records import MODES, STATUSES
 
 AvroField = dict[str, Any]
@@ -35,7 +36,8 @@ def namespace_of(prefix: str, pipeline: str) -> str:
 
 def request_schema(namespace: str, inputs: Sequence[AvroField]) -> Schema:
     """Return the schema of the requests of a pipeline that takes *inputs*."""
-    return _record(
+    return _schema(
+        namespace,
         "Request",
         "One request to a pipeline. Its record key is session_id, else request_id.",
         [
@@ -72,7 +74,6 @@ def request_schema(namespace: str, inputs: Sequence[AvroField]) -> Schema:
             ),
             _field("options", _map("string"), "Reserved: hints by name.", default={}),
         ],
-        namespace=namespace,
     )
 
 
@@ -94,7 +95,8 @@ def stage_result_schema(
         )
         for stage, fields in stages.items()
     ]
-    return _record(
+    return _schema(
+        namespace,
         "StageResult",
         "What one stage of a request left behind.",
         [
@@ -116,13 +118,13 @@ def stage_result_schema(
             _field("version", "string", "Its program@fingerprint.", default=""),
             _source(),
         ],
-        namespace=namespace,
     )
 
 
 def result_schema(namespace: str, outputs: Sequence[AvroField]) -> Schema:
     """Return the schema of the results of a pipeline that makes *outputs*."""
-    return _record(
+    return _schema(
+        namespace,
         "Result",
         "The answer to a request: every request gets exactly one.",
         [
@@ -159,7 +161,6 @@ def result_schema(namespace: str, outputs: Sequence[AvroField]) -> Schema:
             ),
             _source(),
         ],
-        namespace=namespace,
     )
 
 
@@ -229,6 +230,11 @@ def _record(
     if namespace is not None:
         record["namespace"] = namespace
     return record | {"fields": list(fields)}
+
+
+def _schema(namespace: str, name: str, doc: str, fields: Sequence[AvroField]) -> Schema:
+    """Return the record that is a whole schema."""
+    return place_records(_record(name, doc, fields, namespace=namespace), namespace)
 
 
 def _field(name: str, avro_type: AvroSchema, doc: str, **default: object) -> AvroField:

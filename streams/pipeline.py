@@ -21,6 +21,7 @@ from streams.problems import Problems, meant
 from streams.retry import RetryPolicy
 from streams.signatures.avro import avro_fields
 from streams.signatures.parse import Reading, parse_fields, parse_signature
+from streams.signatures.records import read_types
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
 from streams.stage import LM, Stage
@@ -117,6 +118,7 @@ class _Compiler:
         self._problems = problems
         self._lms: dict[str, LM | None] = {}
         self._asked: dict[str, LM] = {}
+        self._types, self._type_problems = read_types(file.types)
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline.
@@ -126,6 +128,8 @@ class _Compiler:
         """
         file, flow = self._file, Flow(self._problems)
         self._check_flow(flow)
+        for name, sentence in self._type_problems:
+            self._problems.add(f"types.{name}", sentence)
         readings = {name: self._reading(s) for name, s in file.stages.items()}
         inputs = flow.begin(self._fields("input", file.input))
         placed = [
@@ -162,7 +166,7 @@ class _Compiler:
     def _fields(self, path: str, text: str | None) -> Reading:
         if text is None:
             return Reading(problems=("is missing",))
-        reading = parse_fields(text)
+        reading = parse_fields(text, self._types)
         self._problems.add_all(path, reading.problems)
         return reading
 
@@ -174,9 +178,9 @@ class _Compiler:
                 reading = kind.describe(stage.what, self._toolbox.code)
             elif isinstance(kind, RunsCode):
                 path = f"stages.{stage.name}.signature"
-                reading = parse_signature(stage.signature or "")
+                reading = parse_signature(stage.signature or "", self._types)
             else:
-                reading = parse_signature(stage.what)
+                reading = parse_signature(stage.what, self._types)
         except ConfigError as error:
             reading = Reading(problems=error.problems)
         self._problems.add_all(path, reading.problems)
@@ -257,7 +261,7 @@ class _Compiler:
             session=file.session,
             stages=tuple(stages),
             lms=tuple(lm for lm in self._lms.values() if lm is not None),
-            validator=Validator(inputs),
+            validator=Validator(inputs, file.extra),
             versions={stage.name: stage.stage.version for stage in stages},
         )
 

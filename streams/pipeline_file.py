@@ -12,6 +12,7 @@ from typing import Any, Final
 from streams.plan import SessionPolicy
 from streams.problems import Problems, meant
 from streams.section import Section
+from streams.signatures.validate import EXTRAS, Extra
 from streams.stage_spec import RunsCode, StageKind
 from streams.yaml_text import Plain
 
@@ -20,6 +21,8 @@ KEYS: Final = (
     "version",
     "input",
     "output",
+    "types",
+    "extra",
     "session",
     "lms",
     "stages",
@@ -83,6 +86,9 @@ class PipelineText:
     version: int
     input: str | None
     output: str | None
+    types: Mapping[str, str]
+    """Declared records: fields by name."""
+    extra: Extra
     session: SessionPolicy | None
     lms: Mapping[str, Mapping[str, Any] | None]
     """Options by name; None for what could not be read."""
@@ -108,6 +114,8 @@ def read_pipeline(
         version=_version(top),
         input=top.text("input", needed=True),
         output=top.text("output", needed=True),
+        types=_types(top.sub("types")),
+        extra=_extra(top),
         session=_session(top) if top.has("session") else None,
         lms=_lms(top.sub("lms")),
         stages={stage.name: stage for stage in read if stage is not None},
@@ -141,6 +149,18 @@ def _session(top: Section) -> SessionPolicy:
     return SessionPolicy(
         ttl_s=section.seconds("ttl"), keep=HISTORY_KEPT if keep is None else keep
     )
+
+
+def _types(section: Section) -> dict[str, str]:
+    texts = {name: section.text(name, needed=True) for name in section.names()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _extra(top: Section) -> Extra:
+    said = top.text("extra") or "drop"
+    if said not in EXTRAS:
+        top.wrong("extra", f"must be {', '.join(EXTRAS)}")
+    return EXTRAS.get(said, "drop")
 
 
 def _lms(section: Section) -> dict[str, Mapping[str, Any] | None]:

@@ -5,12 +5,14 @@ some: ``allowed``, ``minimum``, ``maxLength``, ``pattern`` … Readers ignore th
 ``from_avro.py`` reads them back.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from schemas.named_types import RECORDS
 from streams.signatures.alternatives import shape_of, types_of
-from streams.signatures.avro_defaults import default_json
+from streams.signatures.avro_defaults import decimal_bytes, to_default
 from streams.signatures.tuples import plain_items
 from streams.signatures.types import (
     Choice,
@@ -30,9 +32,6 @@ from streams.signatures.types import (
 
 AvroField = dict[str, Any]
 """``{"name", "type", "doc"?, "default"?}``, as it stands in an Avro record."""
-
-RECORDS: Final = "types"
-"""The namespace of declared records, below that of the schema they stand in."""
 
 SCALARS: Final[Mapping[str, Any]] = {
     "str": "string",
@@ -58,8 +57,8 @@ def avro_fields(fields: Sequence[Field]) -> list[AvroField]:
     return [_field(f) for f in fields if not isinstance(f.type, HistoryType)]
 
 
-def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
-    """Return the Avro type of *kind*.
+def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
+    """Return the Avro type of *kind*: one case a type.
 
     A ``Literal`` is no enum: readers break on a new symbol. It is a string (or long)
     that carries its values as the property ``allowed``.
@@ -68,11 +67,12 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one case
         case Scalar():
             return SCALARS[kind.name]
         case DecimalOf():
-            exact = {"precision": kind.digits, "scale": kind.places}
-            return {"type": "bytes", "logicalType": "decimal"} | exact
+            return _exact(kind, str(kind))
         case Choice():
             plain = "string" if isinstance(kind.values[0], str) else "long"
             return {"type": plain, "allowed": list(kind.values)}
+        case Limited(inner=DecimalOf() as exact):
+            return _exact(exact, str(kind)) | _limits(kind)
         case Limited():
             return _properties(avro_type(kind.inner)) | _limits(kind)
         case ListOf():
@@ -91,6 +91,21 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one case
             return ["null", avro_type(kind.inner)]
         case HistoryType():
             return avro_type(ListOf(MapOf(Scalar("str"))))
+
+
+def _exact(kind: DecimalOf, text: str) -> dict[str, Any]:
+    # Fixed and not bytes: reading a decimal takes the square of its bytes, so a schema
+    # that does not bound them is refused. Fixed types need names; the text is one.
+    name = text.replace("..", "_to_").replace("-", "m").replace(".", "p")
+    return {
+        "type": "fixed",
+        "name": "_".join(re.findall(r"\w+", name)),
+        "namespace": RECORDS,
+        "size": decimal_bytes(kind.digits),
+        "logicalType": "decimal",
+        "precision": kind.digits,
+        "scale": kind.places,
+    }
 
 
 def _properties(made: Any) -> dict[str, Any]:  # noqa: ANN401 - a str or dict
@@ -137,7 +152,7 @@ def _field(field: Field) -> AvroField:
     if isinstance(made["type"], list) and field.default is not None:
         # Avro wants the default to be of the first branch.
         made["type"] = _default_first(field, made["type"])
-    return made | {"default": default_json(field.default)}
+    return made | {"default": to_default(field.type, field.default)}
 
 
 def _default_first(field: Field, branches: list[Any]) -> list[Any]:

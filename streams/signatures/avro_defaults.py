@@ -3,8 +3,8 @@
 A date is its days since 1970, bytes and exact numbers are text of one character a byte.
 """
 
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
+from decimal import Context, Decimal
 from typing import Any
 
 from streams.signatures.alternatives import kind_of, types_of
@@ -13,6 +13,7 @@ from streams.signatures.types import (
     BYTES,
     DATE,
     DATETIME,
+    MAX_DIGITS,
     DecimalOf,
     FieldType,
     Limited,
@@ -25,31 +26,44 @@ from streams.signatures.types import (
 )
 
 
-def default_json(value: object) -> Any:  # noqa: ANN401, PLR0911 - one case a type
-    """Return *value* as a default in an Avro schema, which is not its JSON form."""
-    match value:
-        case datetime():
-            return (value - EPOCH) // timedelta(microseconds=1)
-        case date():
-            return (value - EPOCH.date()).days
-        case bytes():
-            return value.decode("latin-1")
-        case Decimal():
-            return _octets(value).decode("latin-1")
-        case list() | tuple():
-            return [default_json(item) for item in value]
-        case dict():
-            return {name: default_json(item) for name, item in value.items()}
+def decimal_bytes(digits: int) -> int:
+    """Return the bytes that hold every number of so many *digits*, and its sign."""
+    most: int = 10**digits - 1
+    return most.bit_length() // 8 + 1
+
+
+def to_default(kind: FieldType, value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
+    """Return *value* of *kind* as a schema writes it."""
+    if value is None:
+        return None
+    match kind:
+        case Maybe() | Limited():
+            return to_default(kind.inner, value)
+        case OneOf():
+            members = (m for m in kind.members if type(value) in types_of(m))
+            return to_default(next(members), value)
+        case ListOf():
+            return [to_default(kind.item, item) for item in value]
+        case TupleOf():
+            return list(map(to_default, kind.items, value))
+        case MapOf():
+            return {k: to_default(kind.value, v) for k, v in value.items()}
+        case RecordOf():
+            return {f.name: to_default(f.type, value[f.name]) for f in kind.fields}
+        case DecimalOf():
+            unscaled = int(value.scaleb(kind.places, Context(prec=kind.digits)))
+            size = decimal_bytes(kind.digits)
+            return unscaled.to_bytes(size, "big", signed=True).decode("latin-1")
         case _:
-            return value
+            return _to_scalar(kind, value)
 
 
-def _octets(value: Decimal) -> bytes:
-    """Return the digits of *value*, which has all its places, as Avro's decimal."""
-    sign, digits, _ = value.as_tuple()
-    unscaled = int("".join(map(str, digits))) * (-1 if sign else 1)
-    size = max(1, (unscaled + (unscaled < 0)).bit_length() // 8 + 1)
-    return unscaled.to_bytes(size, "big", signed=True)
+def _to_scalar(kind: FieldType, value: Any) -> Any:  # noqa: ANN401 - both as JSON
+    if kind == DATE:
+        return (value - EPOCH.date()).days
+    if kind == DATETIME:
+        return (value - EPOCH) // timedelta(microseconds=1)
+    return value.decode("latin-1") if kind == BYTES else value
 
 
 def from_default(kind: FieldType, value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
@@ -86,7 +100,7 @@ def _scalar(kind: FieldType, value: Any) -> Any:  # noqa: ANN401 - both as JSON
 
 def _exact(value: str, places: int) -> Decimal:
     unscaled = int.from_bytes(value.encode("latin-1"), "big", signed=True)
-    return Decimal(unscaled).scaleb(-places)
+    return Decimal(unscaled).scaleb(-places, Context(prec=MAX_DIGITS))
 
 
 def _member(kind: OneOf, value: object) -> FieldType:

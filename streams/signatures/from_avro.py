@@ -53,7 +53,7 @@ _LOGICAL: Final[Mapping[tuple[str, str], FieldType]] = {
 class AvroReader:
     """Reads the fields of one schema; a record defined once may be named later."""
 
-    named: dict[str, RecordOf] = field(default_factory=dict)
+    named: dict[str, FieldType] = field(default_factory=dict)
 
     def field(self, avro: Mapping[str, Any]) -> Field | None:
         """Return the field that *avro* was made of; None for one of no ours."""
@@ -83,7 +83,13 @@ class AvroReader:
                 inner = _single(avro)
             case _:
                 return None
-        return inner and _limited(inner, avro)
+        kind = inner and _limited(inner, avro)
+        if kind is not None and "name" in avro:
+            self._name(kind, avro)
+        return kind
+
+    def _name(self, kind: FieldType, avro: Mapping[str, Any]) -> None:
+        self.named[f"{avro.get('namespace', '')}.{avro['name']}"] = kind
 
     def _union(self, branches: Sequence[Any]) -> FieldType | None:
         found = [self.type(branch) for branch in branches if branch != "null"]
@@ -99,7 +105,7 @@ class AvroReader:
         if len(fields) < len(read):
             return None
         record = RecordOf(avro["name"], fields)
-        self.named[f"{avro.get('namespace', '')}.{avro['name']}"] = record
+        self._name(record, avro)
         return record
 
     def _container(self, avro: Mapping[str, Any]) -> FieldType | None:

@@ -26,6 +26,7 @@ from streams.signatures.types import (
     DATETIME,
     FLOAT,
     INT,
+    MAX_DIGITS,
     STR,
     Choice,
     DecimalOf,
@@ -44,9 +45,6 @@ SCALARS: Final[Mapping[str, Scalar]] = {
     kind.name: kind for kind in (STR, INT, FLOAT, BOOL, BYTES, DATE, DATETIME)
 }
 _BOUNDED: Final = frozenset({"str", "int", "float", "bytes"})
-
-# More digits than Avro's libraries in other languages can hold.
-MAX_DIGITS: Final = 38
 
 
 @dataclass(slots=True)

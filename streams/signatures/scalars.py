@@ -117,7 +117,8 @@ def _moment(value: object) -> datetime:
     if value.tzinfo is None:
         raise MisfitError(wanted="datetime with a time zone", got="one without")
     try:
-        return value.astimezone(UTC)
+        # Without the mark of an hour that comes twice: in UTC none does.
+        return value.astimezone(UTC).replace(fold=0)
     except OverflowError as error:
         raise MisfitError(wanted="a year from 1 to 9999", got="another") from error
 

@@ -9,6 +9,9 @@ from typing import Any, Final, Literal
 
 from streams.signatures.tokens import quoted
 
+MAX_DIGITS: Final = 38
+"""Of a Decimal: what databases and Avro's libraries in other languages can hold."""
+
 ScalarName = Literal["str", "int", "float", "bool", "bytes", "date", "datetime"]
 
 

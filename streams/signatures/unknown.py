@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-_ALLOWED: Final = (
+ALLOWED: Final = (
     "str",
     "int",
     "float",
@@ -31,7 +31,7 @@ _DSPYS: Final = (
     "Tool",
     "ToolCalls",
 )
-_BARE: Final = {
+BARE: Final = {
     "list": "say of what: list[str]",
     "dict": "say of what: dict[str, str]",
     "tuple": "say of what: tuple[str, int]",
@@ -52,9 +52,9 @@ _BARE: Final = {
 
 def unknown_type(name: str, declared: Iterable[str] = ()) -> str:
     """Return the sentence about *name*, which is no type by itself."""
-    if name in _BARE:
-        return _BARE[name]
-    known = (*_ALLOWED, *declared)
+    if name in BARE:
+        return BARE[name]
+    known = (*ALLOWED, *declared)
     close = get_close_matches(name, known, n=1) or get_close_matches(
         name.lower(), known, n=1
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from streams.signatures.misfit import Checker, MisfitError
 from streams.signatures.types import Field
@@ -11,6 +11,15 @@ from streams.signatures.values import checker
 FieldProblem = tuple[str, str]
 """The field, and what is wrong with its value as a sentence."""
 
+Extra = Literal["drop", "keep", "reject"]
+"""What becomes of values that belong to no field."""
+
+EXTRAS: Final[Mapping[str, Extra]] = {
+    "drop": "drop",
+    "keep": "keep",
+    "reject": "reject",
+}
+
 _ABSENT: Final = object()
 
 
@@ -18,10 +27,12 @@ class Validator:
     """Checks the values of *fields*; compiled once, used for every request.
 
     A missing value is replaced by the field's default. Values of unknown fields are
-    left out: writers may be ahead of us; *unknown* counts them.
+    left out unless *extra* says otherwise: writers may be ahead of us; *unknown* counts
+    them.
     """
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    def __init__(self, fields: Sequence[Field], extra: Extra = "drop") -> None:
+        self._extra = extra
         self._fields: tuple[tuple[Field, str, Checker], ...] = tuple(
             (field, field.name, checker(field.type)) for field in fields
         )
@@ -44,10 +55,28 @@ class Validator:
                 problems.append((name, "is missing"))
             else:
                 clean[name] = default_of(field)
+        if self._extra != "drop" and values.keys() - self._names:
+            self._take_extra(values, clean, problems)
         return clean, problems
 
+    def _take_extra(
+        self,
+        values: Mapping[str, Any],
+        clean: dict[str, Any],
+        problems: list[FieldProblem],
+    ) -> None:
+        for name, value in values.items():
+            if name in self._names:
+                continue
+            if self._extra == "keep":
+                clean[name] = value
+            else:
+                problems.append((name, "belongs to no field"))
+
     def unknown(self, values: Mapping[str, Any]) -> int:
-        """Return how many of *values* belong to no field."""
+        """Return how many of *values* are left out, because they belong to no field."""
+        if self._extra == "keep":
+            return 0
         return len(values.keys() - self._names)
 
 

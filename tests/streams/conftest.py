@@ -10,6 +10,7 @@ from schemas.records import Request, Source, Usage
 from streams.clock import ManualClock
 from streams.errors import ConfigError, StageOutputError
 from streams.journal import Journal
+from streams.json_form import json_value
 from streams.pipeline import Toolbox, compile_text
 from streams.run import RunStart, run
 from streams.stage import Answer, LMCall, StageOutcome
@@ -71,7 +72,8 @@ class AskStage:
         self.seen.append((dict(fields), run.history))
         answer = None
         for number in range(self._times):
-            content = json.dumps([number, dict(fields)], sort_keys=True)
+            asked = [number, json_value(fields)]
+            content = json.dumps(asked, sort_keys=True)
             call = LMCall(
                 messages=({"role": "user", "content": content},),
                 request_id=f"{run.request_id}/{self.name}",
