@@ -39,7 +39,7 @@ def compile_pattern(pattern: str) -> Matches:
         validator = SchemaValidator(schema)
     except SchemaError as error:
         # Its last line says why; those before draw the pattern.
-        reason = str(error).strip().splitlines()[-1].removeprefix("error: ").strip()
+        reason = str(error).strip().splitlines()[-1].rpartition("rror: ")[2]
         message = f"this pattern cannot be used: {reason}"
         raise ValueError(message) from error
     return validator.isinstance_python
