@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 Kind = Literal["name", "text", "number", "mark", "stray", "end"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct, frozen=True, kw_only=True):
     """A place in the text; both count from 1."""
 
     line: int
@@ -19,8 +19,7 @@ class Position:
         return f"line {self.line}, column {self.column}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(Struct, frozen=True, kw_only=True):
     """One word, constant or mark of a signature."""
 
     kind: Kind
@@ -30,8 +29,7 @@ class Token:
     """Of a text or a number: what it stands for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """What is wrong with a signature, and where."""
 
     at: Position
@@ -59,23 +57,30 @@ _ESCAPING: Final = str.maketrans({"\n": "\\n", "\t": "\\t", "'": "\\'", "\\": "\
 
 def tokenize(text: str) -> list[Token]:
     """Return the tokens of *text*; the last one is of kind ``end``."""
-    end = Token(kind="end", text="", at=_position(text, len(text)))
-    return [*_tokens(text), end]
+    return list(_tokens(text))
 
 
 def _tokens(text: str) -> Iterator[Token]:
-    start = 0
+    start, line, line_start = 0, 1, 0
     while start < len(text):
+        at = Position(line=line, column=start - line_start + 1)
         match = _TOKEN.match(text, start)
         if match is None:
             # An open quote swallows the rest: nobody knows where it should close.
             stray = text[start:] if text[start] in QUOTES else text[start]
-            yield Token(kind="stray", text=stray, at=_position(text, start))
-            start += len(stray)
-            continue
-        if match.lastgroup != "space":
-            yield _token(match, _position(text, start))
-        start = match.end()
+            yield Token(kind="stray", text=stray, at=at)
+            end = start + len(stray)
+        else:
+            if match.lastgroup != "space":
+                yield _token(match, at)
+            end = match.end()
+        breaks = text.count("\n", start, end)
+        if breaks:
+            line += breaks
+            line_start = text.rfind("\n", start, end) + 1
+        start = end
+    at = Position(line=line, column=start - line_start + 1)
+    yield Token(kind="end", text="", at=at)
 
 
 def _token(match: re.Match[str], at: Position) -> Token:
@@ -106,8 +111,3 @@ def _unquoted(text: str) -> str:
     # As in Python, a backslash before any other character stands for itself: patterns
     # are written '\\d+'.
     return _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[0]), text[1:-1])
-
-
-def _position(text: str, start: int) -> Position:
-    line_start = text.rfind("\n", 0, start) + 1
-    return Position(line=text.count("\n", 0, start) + 1, column=start - line_start + 1)

@@ -1,29 +1,27 @@
 """What a signature says, as written: names are not looked up yet."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from streams.signatures.tokens import Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class Named(Struct, frozen=True, kw_only=True):
     """A name alone: ``str``, ``list``, ``None``."""
 
     name: str
     at: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class Constant(Struct, frozen=True, kw_only=True):
     """A value that is written out: ``'free'``, ``3``, ``['a']``, ``{}``."""
 
     value: Any
     at: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Between:
+class Between(Struct, frozen=True, kw_only=True):
     """A range between brackets: ``0..1``, ``1..``, ``..80``; None is no bound."""
 
     low: float | None
@@ -31,15 +29,13 @@ class Between:
     at: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dots:
+class Dots(Struct, frozen=True, kw_only=True):
     """Three dots, as in ``tuple[int, ...]``."""
 
     at: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(Struct, frozen=True, kw_only=True):
     """A name with arguments: ``list[str, 1..5]``, ``Literal['a', 'b']``."""
 
     name: str
@@ -47,8 +43,7 @@ class Applied:
     at: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Either:
+class Either(Struct, frozen=True, kw_only=True):
     """Alternatives: ``str | None``."""
 
     members: tuple["TypeNode", ...]
@@ -60,8 +55,7 @@ TypeNode = Named | Constant | Applied | Either
 Argument = TypeNode | Between | Dots
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldNode:
+class FieldNode(Struct, frozen=True, kw_only=True):
     """One field as written: ``answer: str "one sentence" = 'none'``."""
 
     name: str
