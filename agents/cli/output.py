@@ -5,6 +5,8 @@ from typing import Any, Final, Literal, get_args
 
 import orjson
 
+from streams.json_form import json_form
+
 Format = Literal["table", "json", "yaml"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
@@ -52,8 +54,15 @@ def flat(shown: Row) -> dict[str, Any]:
 
 
 def _json(shown: Any, option: int = 0) -> str:
-    # A producer's own schema may have types that JSON has not, such as bytes.
-    return orjson.dumps(shown, default=str, option=option).decode()
+    return orjson.dumps(shown, default=_text, option=option).decode()
+
+
+def _text(value: object) -> str:
+    try:
+        return json_form(value)
+    except TypeError:
+        # A producer's own schema may have types that no field has.
+        return str(value)
 
 
 def _table(rows: Sequence[Row]) -> str:

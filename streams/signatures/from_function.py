@@ -10,7 +10,8 @@ outputs. A parameter without annotation takes the type of what it is given.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -23,12 +24,17 @@ from typing import (
     is_typeddict,
 )
 
+from streams.signatures.alternatives import clash, in_order
 from streams.signatures.misfit import MisfitError
 from streams.signatures.names import name_problem
 from streams.signatures.parse import HISTORY_NAME, Declared, Reading
 from streams.signatures.scalars import is_int64
+from streams.signatures.tuples import tuple_problem
 from streams.signatures.types import (
     BOOL,
+    BYTES,
+    DATE,
+    DATETIME,
     FLOAT,
     INT,
     STR,
@@ -37,10 +43,20 @@ from streams.signatures.types import (
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    TupleOf,
 )
 from streams.signatures.values import checker
 
-_SCALARS: Final[dict[Any, FieldType]] = {str: STR, int: INT, float: FLOAT, bool: BOOL}
+_SCALARS: Final[Mapping[Any, FieldType]] = {
+    str: STR,
+    int: INT,
+    float: FLOAT,
+    bool: BOOL,
+    bytes: BYTES,
+    date: DATE,
+    datetime: DATETIME,
+}
 _UNNAMED: Final = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.VAR_POSITIONAL,
@@ -76,7 +92,7 @@ def call_problem(function: Callable[..., Any], names: Iterator[str]) -> str | No
     return None
 
 
-def field_type(hint: Any) -> FieldType | None:  # noqa: ANN401 - any annotation
+def field_type(hint: Any) -> FieldType | None:  # noqa: ANN401, PLR0911 - one case a type
     """Return the type that a Python annotation stands for; None for one of no ours."""
     if isinstance(hint, type) and hint in _SCALARS:
         return _SCALARS[hint]
@@ -87,8 +103,10 @@ def field_type(hint: Any) -> FieldType | None:  # noqa: ANN401 - any annotation
             return _around(MapOf, item)
         case (kind, values) if kind is Literal:
             return _choice(values)
-        case (kind, members) if kind in (Union, UnionType) and NoneType in members:
-            return _maybe([m for m in members if m is not NoneType])
+        case (kind, items) if kind is tuple:
+            return _tuple(items)
+        case (kind, members) if kind in (Union, UnionType):
+            return _union(members)
         case _:
             return None
 
@@ -98,8 +116,23 @@ def _around(make: Callable[[FieldType], FieldType], inner: object) -> FieldType 
     return None if kind is None else make(kind)
 
 
-def _maybe(members: list[object]) -> FieldType | None:
-    return _around(Maybe, members[0]) if len(members) == 1 else None
+def _all(hints: Iterable[object]) -> tuple[FieldType, ...] | None:
+    found = [field_type(hint) for hint in hints]
+    kinds = tuple(kind for kind in found if kind is not None)
+    return kinds if len(kinds) == len(found) else None
+
+
+def _tuple(items: tuple[object, ...]) -> FieldType | None:
+    kinds = _all(items)
+    return TupleOf(kinds) if kinds and tuple_problem(kinds) is None else None
+
+
+def _union(members: tuple[object, ...]) -> FieldType | None:
+    kinds = _all(m for m in members if m is not NoneType)
+    if not kinds or clash(kinds):
+        return None
+    one = kinds[0] if len(kinds) == 1 else OneOf(in_order(kinds))
+    return Maybe(one) if NoneType in members else one
 
 
 def _choice(values: tuple[Any, ...]) -> FieldType | None:

@@ -17,6 +17,7 @@ from streams.config import PREFIX, RESERVED, Settings
 from streams.lms.opening import key_env
 from streams.metrics import NullRecorder
 from streams.pipeline import Toolbox, compile_text
+from streams.signatures.parse import parse_signature
 from tests.docs.commands import penstock_problem, problems_of
 from tests.docs.pages import (
     PAGES,
@@ -31,7 +32,7 @@ from tests.docs.pages import (
 ROOMS = ("agents", "streams", "schemas")
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 SHELL = ("sh", "")
-LANGUAGES = {*SHELL, "yaml", "python", "text", "dockerfile"}
+LANGUAGES = {*SHELL, "yaml", "python", "text", "dockerfile", "signature", "refused"}
 
 NOT_OURS = {PREFIX, "PENSTOCK_PORT"}
 """All of them; and what Kubernetes sets for a Service named penstock."""
@@ -66,6 +67,22 @@ def test_yaml_is_a_pipeline_or_a_part_of_one_that_compiles(
     assert set(said) == {"lms"}, "a fragment of a pipeline shows its lms, or is whole"
     for name, options in said["lms"].items():
         tools.open_lm(name, options)
+
+
+@written_in("signature")
+def test_every_line_is_a_signature(block: Block) -> None:
+    for line in block.text.splitlines():
+        assert parse_signature(line).problems == (), line
+
+
+@written_in("refused")
+def test_every_line_is_refused_with_the_problems_below_it(block: Block) -> None:
+    rows = re.findall(r"^(\S.*)\n((?: {4}.*\n)+)", block.text, re.MULTILINE)
+    assert "".join(map("\n".join, rows)) == block.text
+    for line, below in rows:
+        problems = parse_signature(line).problems
+        for problem, said in zip(problems, below.splitlines(), strict=True):
+            assert problem.startswith(said.strip().removesuffix("…"))
 
 
 @written_in("python")

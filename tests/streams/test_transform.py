@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+from datetime import date, datetime
 from typing import Literal
 
 import pytest
@@ -12,7 +13,20 @@ from streams.config import Settings
 from streams.errors import ConfigError, StageBugError, StageOutputError
 from streams.signatures.from_function import field_type, read_function
 from streams.signatures.parse import Declared, parse_signature
-from streams.signatures.types import FLOAT, INT, STR, Choice, ListOf, MapOf, Maybe
+from streams.signatures.types import (
+    BYTES,
+    DATE,
+    DATETIME,
+    FLOAT,
+    INT,
+    STR,
+    Choice,
+    ListOf,
+    MapOf,
+    Maybe,
+    OneOf,
+    TupleOf,
+)
 from streams.stage_spec import StageSpec
 from streams.stages.transform import build_transform, describe_transform
 from streams.user_code import UserCode
@@ -30,7 +44,7 @@ class Loose(TypedDict):
     reply: NotRequired[str]
 
 class Odd(TypedDict):
-    reply: bytes
+    reply: complex
     _x: str
 
 def polite(reply, tone: Literal["warm", "cool"] = "warm", n: int | None = None) -> Out:
@@ -58,7 +72,7 @@ def number(reply: str):
 def many(*replies: str) -> Out: ...
 def positional(reply: str, /) -> Out: ...
 def history(history: str) -> Out: ...
-def odd_type(reply: bytes) -> Out: ...
+def odd_type(reply: complex) -> Out: ...
 def bad_default(n: int = "x") -> Out: ...
 def bare_default(n=3) -> Out: ...
 def nothing() -> Out: ...
@@ -246,9 +260,15 @@ def test_a_function_without_annotations_still_has_inputs():
         (dict[str, list[int]], MapOf(ListOf(INT))),
         (str | None, Maybe(STR)),
         (dict[int, str], None),
-        (list[bytes], None),
-        (str | int, None),
-        (str | int | None, None),
+        (list[bytes], ListOf(BYTES)),
+        (date, DATE),
+        (datetime | None, Maybe(DATETIME)),
+        (int | str, OneOf((STR, INT))),
+        (str | int | None, Maybe(OneOf((STR, INT)))),
+        (str | date, None),
+        (str | complex, None),
+        (tuple[str, int], TupleOf((STR, INT))),
+        (tuple[date, datetime], None),
         (list, None),
         (tuple[str, ...], None),
     ],
