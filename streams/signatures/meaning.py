@@ -6,6 +6,7 @@ from typing import Final
 
 from streams.signatures.alternatives import clash, in_order
 from streams.signatures.limits import is_limit, limited
+from streams.signatures.patterns import MAX_WEIGHT, weight_of
 from streams.signatures.scalars import is_int64
 from streams.signatures.tokens import Position, Problem
 from streams.signatures.tree import (
@@ -54,6 +55,8 @@ class Meaning:
     problems: list[Problem] = field(default_factory=list)
     types: Mapping[str, RecordOf] = field(default_factory=dict)
     """Declared ones, by name."""
+    weight: int = 0
+    """Of the patterns so far."""
 
     def of(self, node: TypeNode) -> FieldType | None:
         """Return the type that *node* writes down, or None after a problem."""
@@ -91,7 +94,7 @@ class Meaning:
             case "Literal":
                 return self._literal(node)
             case name if name in _BOUNDED:
-                return limited(SCALARS[name], node.arguments, self._wrong)
+                return self._limited(SCALARS[name], node.arguments)
             case name if name in SCALARS:
                 return self._wrong(node.at, f"{name} takes no arguments")
             case _:
@@ -102,14 +105,14 @@ class Meaning:
         if len(kinds) != 1:
             return self._wrong(node.at, "a list has one type of items: list[str]")
         item = self._argument(kinds[0])
-        return item and limited(ListOf(item), limits, self._wrong)
+        return item and self._limited(ListOf(item), limits)
 
     def _dict(self, node: Applied) -> FieldType | None:
         kinds, limits = _split(node.arguments)
         match kinds:
             case (Named(name="str"), value):
                 kind = self._argument(value)
-                return kind and limited(MapOf(kind), limits, self._wrong)
+                return kind and self._limited(MapOf(kind), limits)
             case _:
                 return self._wrong(node.at, "a dict is written dict[str, T]")
 
@@ -128,7 +131,7 @@ class Meaning:
             case [int(digits), int(places)]:
                 if 0 <= places <= digits and 1 <= digits <= MAX_DIGITS:
                     exact = DecimalOf(digits, places)
-                    return limited(exact, node.arguments[2:], self._wrong)
+                    return self._limited(exact, node.arguments[2:])
                 return self._wrong(
                     node.at,
                     f"a Decimal has 1 to {MAX_DIGITS} digits, and no more of them "
@@ -182,6 +185,16 @@ class Meaning:
         if all(isinstance(v, str) for v in values) or all(map(is_int64, values)):
             return Choice(tuple(values))
         return self._wrong(node.at, "Literal takes texts only, or whole numbers only")
+
+    def _limited(
+        self, inner: FieldType, limits: Sequence[Argument]
+    ) -> FieldType | None:
+        for node in limits:
+            if isinstance(node, Constant):
+                self.weight += weight_of(str(node.value))
+            if self.weight > MAX_WEIGHT:
+                return self._wrong(node.at, "patterns up to here are too large")
+        return limited(inner, limits, self._wrong)
 
     def _argument(self, node: Argument) -> FieldType | None:
         if isinstance(node, Between | Dots):
