@@ -1,7 +1,7 @@
 """The serving path against DSPy itself: same messages, same outputs, same refusals."""
 
 import json
-from typing import Literal
+from typing import Literal, get_args
 
 import dspy
 import pytest
@@ -14,15 +14,23 @@ from streams.programs import Program, chat_adapter, outputs_of
 from streams.session import Turn
 from streams.signatures.types import (
     BOOL,
+    DATE,
+    DATETIME,
     FLOAT,
     HISTORY,
     INT,
     STR,
     Choice,
+    DecimalOf,
     Field,
+    FieldType,
+    Limited,
     ListOf,
     MapOf,
     Maybe,
+    OneOf,
+    RecordOf,
+    TupleOf,
 )
 from streams.stage_spec import StageSpec
 from streams.stages.probes import probes_of
@@ -44,6 +52,14 @@ def tried(times):
 
 LABEL = Choice(("billing", "bug", 'it\'s "other"'))
 NUMBER = Choice((1, 2, 30))
+LINE = RecordOf(
+    "Line",
+    (
+        Field(name="sku", type=STR, description="as on the label"),
+        Field(name="count", type=Limited(INT, 1), required=False, default=1),
+        Field(name="due", type=Maybe(DATE), required=False),
+    ),
+)
 TYPES = {
     "str": STR,
     "int": INT,
@@ -61,6 +77,15 @@ TYPES = {
     "maybe_int": Maybe(INT),
     "maybe_label": Maybe(LABEL),
     "maybe_list": Maybe(ListOf(STR)),
+    "share": Limited(FLOAT, 0.0, 1.0),
+    "labels": Limited(ListOf(LABEL), 1, 3),
+    "day": DATE,
+    "moment": Maybe(DATETIME),
+    "exact": DecimalOf(9, 2),
+    "pair": TupleOf((STR, INT)),
+    "text_or_int": OneOf((STR, INT)),
+    "line": LINE,
+    "lines": ListOf(LINE),
 }
 
 text = st.one_of(
@@ -82,6 +107,7 @@ text = st.one_of(
 )
 int64 = st.integers(-(2**63), 2**63 - 1)
 number = st.floats(allow_nan=False, allow_infinity=False)
+line = st.fixed_dictionaries({"sku": text, "count": int64, "due": st.none()})
 VALUES = {
     "str": text,
     "int": int64,
@@ -99,11 +125,21 @@ VALUES = {
     "maybe_int": st.none() | int64,
     "maybe_label": st.none() | st.sampled_from(LABEL.values),
     "maybe_list": st.none() | st.lists(text, max_size=2),
+    "share": st.floats(0, 1),
+    "labels": st.lists(st.sampled_from(LABEL.values), min_size=1, max_size=3),
+    # As the stage is given them: in their JSON form.
+    "day": st.dates().map(str),
+    "moment": st.none() | st.datetimes().map(lambda at: f"{at.isoformat()}+00:00"),
+    "exact": st.decimals(-9999, 9999, places=2).map(str),
+    "pair": st.tuples(text, int64).map(list),
+    "text_or_int": text | int64,
+    "line": line,
+    "lines": st.lists(line, max_size=2),
 }
 FIELDS = tuple(
     Field(name=name, type=kind, description=described)
     for (name, kind), described in zip(
-        TYPES.items(), ["", "Said by a customer.", "two\nlines"] * 6, strict=False
+        TYPES.items(), ["", "Said by a customer.", "two\nlines"] * 9, strict=False
     )
 )
 given_fields = st.fixed_dictionaries(VALUES)
@@ -390,5 +426,5 @@ def test_the_outputs_are_those_of_the_signature_dspy_asks():
 
 def test_the_types_here_are_all_the_types_there_are():
     shown = {type(kind).__name__ for kind in TYPES.values()} | {"HistoryType"}
-    assert shown == {"Scalar", "Choice", "ListOf", "MapOf", "Maybe", "HistoryType"}
+    assert shown == {kind.__name__ for kind in get_args(FieldType)}
     assert Literal[LABEL.values] is not None
