@@ -5,7 +5,7 @@ A date is its days since 1970, bytes and exact numbers are text of one character
 
 from datetime import timedelta
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, Final
 
 from streams.signatures.alternatives import kind_of, types_of
 from streams.signatures.scalars import EPOCH
@@ -24,6 +24,16 @@ from streams.signatures.types import (
     RecordOf,
     TupleOf,
 )
+
+NO_DEFAULT: Final = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What reading a default raises that is none of its type: anybody writes schemas."""
 
 
 def decimal_bytes(digits: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from streams.signatures.alternatives import clash, in_order, shape_of
 from streams.signatures.avro import LIMITS
-from streams.signatures.avro_defaults import from_default
+from streams.signatures.avro_defaults import NO_DEFAULT, from_default
 from streams.signatures.parse import parse_fields
 from streams.signatures.patterns import pattern_problem
 from streams.signatures.types import (
@@ -60,12 +60,16 @@ class AvroReader:
         kind = self.type(avro["type"])
         if kind is None:
             return None
+        try:
+            default = from_default(kind, avro.get("default"))
+        except NO_DEFAULT:
+            return None
         return Field(
             name=avro["name"],
             type=kind,
             description=avro.get("doc", ""),
             required="default" not in avro,
-            default=from_default(kind, avro.get("default")),
+            default=default,
         )
 
     def type(self, avro: Any) -> FieldType | None:  # noqa: ANN401 - any Avro type

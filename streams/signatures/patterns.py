@@ -50,6 +50,8 @@ def weight_of(pattern: str) -> int:
 
 def pattern_problem(pattern: str) -> str | None:
     """Say what is wrong with *pattern*; None if it can be used."""
+    if weight_of(pattern) > MAX_WEIGHT:
+        return "this pattern is too large"
     try:
         compile_pattern(pattern)
     except ValueError as error:

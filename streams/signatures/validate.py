@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final, Literal
 
+from streams.json_form import json_value
 from streams.signatures.misfit import Checker, MisfitError
 from streams.signatures.types import Field
 from streams.signatures.values import checker
@@ -68,10 +69,14 @@ class Validator:
         for name, value in values.items():
             if name in self._names:
                 continue
-            if self._extra == "keep":
-                clean[name] = value
-            else:
+            if self._extra == "reject":
                 problems.append((name, "belongs to no field"))
+                continue
+            try:
+                clean[name] = json_value(value)
+            except TypeError:
+                # Avro has types that no field has, and no store could keep.
+                problems.append((name, "is of a type that cannot be kept"))
 
     def unknown(self, values: Mapping[str, Any]) -> int:
         """Return how many of *values* are left out, because they belong to no field."""

@@ -1,7 +1,7 @@
 """Values of fields: what is checked, what is converted, and what Avro and DSPy see."""
 
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import dspy
@@ -166,6 +166,26 @@ def test_unknown_values_are_left_out_and_counted():
     sent = {"a": "x", "b": 1, "c": None}
     assert validator(sent) == ({"a": "x"}, [])
     assert validator.unknown(sent) == 2
+
+
+def test_values_of_no_field_are_kept_as_json_or_are_a_problem():
+    validator = Validator(fields_of("a: str"), "keep")
+    sent = {"a": "x", "day": date(2026, 2, 28), "at": time(12)}
+    assert validator(sent) == (
+        {"a": "x", "day": "2026-02-28"},
+        [("at", "is of a type that cannot be kept")],
+    )
+    assert validator.unknown(sent) == 0
+
+
+def test_values_of_no_field_are_named_where_they_are_rejected():
+    validator = Validator(fields_of("a: str"), "reject")
+    assert validator({"a": "x"}) == ({"a": "x"}, [])
+    assert validator({"b": 1, "c": 2})[1] == [
+        ("a", "is missing"),
+        ("b", "belongs to no field"),
+        ("c", "belongs to no field"),
+    ]
 
 
 def test_lists_and_dicts_are_shared_with_nobody():
