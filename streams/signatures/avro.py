@@ -5,9 +5,7 @@ some: ``allowed``, ``minimum``, ``maxLength``, ``pattern`` … Readers ignore th
 ``from_avro.py`` reads them back.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from schemas.named_types import RECORDS
@@ -67,12 +65,15 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
         case Scalar():
             return SCALARS[kind.name]
         case DecimalOf():
-            return _exact(kind, str(kind))
+            return _exact(kind)
         case Choice():
             plain = "string" if isinstance(kind.values[0], str) else "long"
             return {"type": plain, "allowed": list(kind.values)}
         case Limited(inner=DecimalOf() as exact):
-            return _exact(exact, str(kind)) | _limits(kind)
+            # Fixed types are compared by name and defined once in a schema: bounds of
+            # one field would be those of all, or a part of the name, and then no
+            # bound could ever change. Only we know these, and enforce them.
+            return _exact(exact)
         case Limited():
             return _properties(avro_type(kind.inner)) | _limits(kind)
         case ListOf():
@@ -93,13 +94,12 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
             return avro_type(ListOf(MapOf(Scalar("str"))))
 
 
-def _exact(kind: DecimalOf, text: str) -> dict[str, Any]:
+def _exact(kind: DecimalOf) -> dict[str, Any]:
     # Fixed and not bytes: reading a decimal takes the square of its bytes, so a schema
-    # that does not bound them is refused. Fixed types need names; the text is one.
-    name = text.replace("..", "_to_").replace("-", "m").replace(".", "p")
+    # that does not bound them is refused. Fixed types need names.
     return {
         "type": "fixed",
-        "name": "_".join(re.findall(r"\w+", name)),
+        "name": f"Decimal_{kind.digits}_{kind.places}",
         "namespace": RECORDS,
         "size": decimal_bytes(kind.digits),
         "logicalType": "decimal",
@@ -113,14 +113,8 @@ def _properties(made: Any) -> dict[str, Any]:  # noqa: ANN401 - a str or dict
 
 
 def _limits(kind: Limited) -> dict[str, Any]:
-    # The bounds of exact numbers are text: a double is not exact.
-    shape = "number" if isinstance(kind.inner, DecimalOf) else shape_of(kind)
-    said = dict(zip(LIMITS[shape], (kind.low, kind.high), strict=True))
-    made = {
-        name: str(bound) if isinstance(bound, Decimal) else bound
-        for name, bound in said.items()
-        if bound is not None
-    }
+    said = zip(LIMITS[shape_of(kind)], (kind.low, kind.high), strict=True)
+    made: dict[str, Any] = {n: bound for n, bound in said if bound is not None}
     return made if kind.pattern is None else made | {"pattern": kind.pattern}
 
 

@@ -5,7 +5,6 @@ Schemas may be registered by anybody: a type that no signature has is None here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from streams.signatures.alternatives import clash, in_order, shape_of
@@ -146,8 +145,9 @@ def _tuple(text: str) -> FieldType | None:
 
 
 def _limited(kind: FieldType, avro: Mapping[str, Any]) -> FieldType:
-    exact = isinstance(kind, DecimalOf)
-    names = LIMITS.get("number" if exact else shape_of(kind), ("", ""))
+    if isinstance(kind, DecimalOf):
+        return kind
+    names = LIMITS.get(shape_of(kind), ("", ""))
     low, high = (_bound(avro.get(name)) for name in names)
     pattern = avro.get("pattern")
     if not isinstance(pattern, str) or pattern_problem(pattern) is not None:
@@ -157,16 +157,7 @@ def _limited(kind: FieldType, avro: Mapping[str, Any]) -> FieldType:
     return Limited(kind, low, high, pattern)
 
 
-def _bound(said: object) -> float | Decimal | None:
-    match said:
-        case bool():
-            return None
-        case int() | float():
-            return said
-        case str():
-            try:
-                return Decimal(said)
-            except InvalidOperation:
-                return None
-        case _:
-            return None
+def _bound(said: object) -> float | None:
+    if isinstance(said, bool):  # which is an int
+        return None
+    return said if isinstance(said, int | float) else None
