@@ -22,7 +22,8 @@ from tests.integration.lab import PARTITIONS
 from tests.integration.processes import WorkerProcess
 from tests.integration.reading import Tail
 
-SESSION_S = 20
+SESSION_S = 60
+"""Longer than a start takes, on a busy machine too."""
 GROUP_PARTITIONS = 8
 GROUP_RECORD = 2
 """The version of a key of ``__consumer_offsets`` that is about a group."""
