@@ -8,6 +8,7 @@ position behind it, so a restart reads the tail only.
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -171,11 +172,13 @@ class KeyStore:
         return self._mark
 
     def get(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._db.get(key)
+        with condemning(self._path):
+            value: bytes | None = self._db.get(key)
         return value
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from self._db.items()
+        with condemning(self._path):
+            yield from self._db.items()
 
     def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)
@@ -199,6 +202,9 @@ def open_files(
 ) -> tuple[Any, dict[str, Any]]:
     """Open a database with at least the column families *wanted*; return all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if _verdict(path).exists():
+        _verdict(path).unlink()
+        raise CorruptStoreError(path, "a damaged block was found when it was read")
     try:
         known = set(rocksdict.Rdict.list_cf(str(path))) if path.exists() else set()
     except Exception as error:  # rocksdict raises bare Exceptions
@@ -215,6 +221,25 @@ def open_files(
     return db, {name: db.get_column_family(name) for name in names}
 
 
+@contextmanager
+def condemning(path: Path) -> Iterator[None]:
+    """Let a store in which RocksDB finds damage be rebuilt when it is next opened.
+
+    A bad block shows when it is read, and not when the files are opened: without this
+    each start would end at the same block.
+    """
+    try:
+        yield
+    except Exception as error:  # rocksdict raises bare Exceptions
+        if str(error).startswith("Corruption"):
+            _verdict(path).touch()
+        raise
+
+
+def _verdict(path: Path) -> Path:
+    return path.with_name(f"{path.name}.corrupt")
+
+
 def write(db: Any, batch: Any, path: Path) -> None:
     """Write *batch*.
 
@@ -222,7 +247,8 @@ def write(db: Any, batch: Any, path: Path) -> None:
         DiskFullError: the disk took it not. Nothing of it is in the store.
     """
     try:
-        db.write(batch)
+        with condemning(path):
+            db.write(batch)
     except Exception as error:  # rocksdict raises bare Exceptions
         raise DiskFullError(path, str(error)) from error
 
