@@ -18,16 +18,18 @@ from typing import Any, Final
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import IllegalGenerationError, NoError, UnknownMemberIdError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
+from agents.instance_name import FENCED_INSTANCE_ID
 from streams.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-NO_ERROR: Final = 0
-OVER: Final = frozenset({22, 25, 82})
-"""ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID: the group goes on
-without us."""
+OVER: Final = frozenset(
+    {IllegalGenerationError.errno, UnknownMemberIdError.errno, FENCED_INSTANCE_ID}
+)
+"""The group goes on without us."""
 
 
 class Lease:
@@ -118,11 +120,11 @@ def renew_with(
         response = await send(request)
         code = getattr(response, "error_code", None)
         if isinstance(request, HeartbeatRequest):
-            if code == NO_ERROR:
+            if code == NoError.errno:
                 lease.renewed(sent_s)
             elif code in OVER:
                 lease.over()
-        elif isinstance(request, SyncGroupRequest) and code == NO_ERROR:
+        elif isinstance(request, SyncGroupRequest) and code == NoError.errno:
             lease.given(_partitions(response.member_assignment, topics), sent_s)
         return response
 

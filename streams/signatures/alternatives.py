@@ -129,7 +129,16 @@ def types_of(kind: FieldType) -> tuple[type, ...]:  # noqa: C901, PLR0911 - one 
             return ()  # neither is ever a member of a union
 
 
-def in_order(members: Iterable[FieldType]) -> tuple[FieldType, ...]:
+def united(members: Sequence[FieldType], *, optional: bool) -> FieldType:
+    """Return the type of values of one of *members*, or of none if *optional*.
+
+    They are told apart (:func:`clash`), and none of them is optional or a union itself.
+    """
+    one = members[0] if len(members) == 1 else OneOf(_in_order(members))
+    return Maybe(one) if optional else one
+
+
+def _in_order(members: Iterable[FieldType]) -> tuple[FieldType, ...]:
     """Return *members* of a union in the one order in which it is written."""
     return tuple(sorted(members, key=lambda member: _ORDER.index(kind_of(member))))
 

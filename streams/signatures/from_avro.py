@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from streams.signatures.alternatives import clash, in_order, shape_of
+from streams.signatures.alternatives import clash, shape_of, united
 from streams.signatures.avro import LIMITS
 from streams.signatures.avro_defaults import NO_DEFAULT, from_default
 from streams.signatures.parse import parse_fields
@@ -27,8 +27,6 @@ from streams.signatures.types import (
     Limited,
     ListOf,
     MapOf,
-    Maybe,
-    OneOf,
     RecordOf,
     TupleOf,
 )
@@ -99,8 +97,7 @@ class AvroReader:
         kinds = [kind for kind in found if kind is not None]
         if not kinds or len(kinds) < len(found) or clash(kinds):
             return None
-        one = kinds[0] if len(kinds) == 1 else OneOf(in_order(kinds))
-        return Maybe(one) if "null" in branches else one
+        return united(kinds, optional="null" in branches)
 
     def _record(self, avro: Mapping[str, Any]) -> FieldType | None:
         read = [self.field(each) for each in avro["fields"]]

@@ -24,7 +24,7 @@ from typing import (
     is_typeddict,
 )
 
-from streams.signatures.alternatives import clash, in_order
+from streams.signatures.alternatives import clash, united
 from streams.signatures.misfit import MisfitError
 from streams.signatures.names import name_problem
 from streams.signatures.parse import HISTORY_NAME, Declared, Reading
@@ -43,7 +43,6 @@ from streams.signatures.types import (
     ListOf,
     MapOf,
     Maybe,
-    OneOf,
     TupleOf,
 )
 from streams.signatures.values import checker
@@ -131,8 +130,7 @@ def _union(members: tuple[object, ...]) -> FieldType | None:
     kinds = _all(m for m in members if m is not NoneType)
     if not kinds or clash(kinds):
         return None
-    one = kinds[0] if len(kinds) == 1 else OneOf(in_order(kinds))
-    return Maybe(one) if NoneType in members else one
+    return united(kinds, optional=NoneType in members)
 
 
 def _choice(values: tuple[Any, ...]) -> FieldType | None:

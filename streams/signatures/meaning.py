@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.signatures.alternatives import clash, in_order
+from streams.signatures.alternatives import clash, united
 from streams.signatures.limits import is_limit, limited
 from streams.signatures.patterns import MAX_WEIGHT, weight_of
 from streams.signatures.scalars import is_int64
@@ -173,8 +173,7 @@ class Meaning:
         problem = clash(flat)
         if problem is not None:
             return self._wrong(at, problem)
-        one = flat[0] if len(flat) == 1 else OneOf(in_order(flat))
-        return _maybe(one) if optional else one
+        return united(flat, optional=optional)
 
     def _literal(self, node: Applied) -> FieldType | None:
         values = [a.value for a in node.arguments if isinstance(a, Constant)]

@@ -11,7 +11,7 @@ from schemas.codec import ParsedSchema, decode, encode
 from schemas.compatibility import check_strictly
 from schemas.shapes import request_schema
 from streams.json_form import json_form
-from streams.signatures.alternatives import clash, in_order
+from streams.signatures.alternatives import clash, united
 from streams.signatures.avro import avro_fields
 from streams.signatures.canonical import fields_text, signature_text
 from streams.signatures.from_avro import AvroReader
@@ -97,7 +97,7 @@ def _larger(inner):
     unions = (
         st.lists(flat, min_size=2, max_size=3)
         .filter(lambda members: clash(members) is None)
-        .map(lambda members: OneOf(in_order(members)))
+        .map(lambda members: united(members, optional=False))
     )
     return st.one_of(
         inner.map(ListOf),
