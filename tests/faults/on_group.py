@@ -2,14 +2,12 @@
 
 import asyncio
 import random
-import shutil
 import signal
-from pathlib import Path
 from typing import Final
 
 from agents.exit_codes import ExitCode
 from agents.group import leave as tell_to_leave
-from tests.faults.pipelines import EXTRA
+from tests.faults.pipelines import with_extra
 from tests.faults.town import SESSION_S, Town
 from tests.integration.eventually import eventually
 from tests.integration.lab import PARTITIONS
@@ -45,12 +43,12 @@ def set_rolled(town: Town, _target: str, _: random.Random) -> None:
     with town.crew.unsupervised():
         for name in others:
             town.crew.end(name)
-            newcomer = town.crew.start(name, pipelines_dir=_more(town))
+            newcomer = town.crew.start(name, pipelines_dir=with_extra(town.lab))
             assert newcomer.wait(within_s=SHARED_WITHIN_S) == ExitCode.USAGE
             assert "roll all workers at once" in newcomer.last_words()
         town.crew.end(first)
         for name in town.crew.places:
-            town.crew.start(name, pipelines_dir=_more(town))
+            town.crew.start(name, pipelines_dir=with_extra(town.lab))
         _until_shared(town)
         assert len(town.crew.running()) == len(town.crew.places), "one was refused"
         _end_all(town)
@@ -125,13 +123,3 @@ def _start_static(town: Town, name: str) -> None:
 def _leave(town: Town, name: str) -> None:
     settings = town.lab.settings
     asyncio.run(tell_to_leave(settings.bootstrap, settings.group, name))
-
-
-def _more(town: Town) -> Path:
-    """Return a folder with a pipeline more, whose topics are there."""
-    folder = town.lab.folder / "more"
-    if not folder.exists():
-        shutil.copytree(town.lab.folder / "pipelines", folder)
-        (folder / "extra.yaml").write_text(EXTRA)
-        town.lab.provision([*town.lab.pipelines, "extra"])
-    return folder

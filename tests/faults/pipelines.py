@@ -1,7 +1,11 @@
 """The pipelines of a campaign: one asks an LM twice, the others are functions only."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
+
+from tests.integration.lab import Lab
 
 ECHO: Final = """
 pipeline: echo
@@ -53,3 +57,13 @@ HISTORY: Final = 3
 def texts(api_base: str) -> dict[str, str]:
     """Return the pipeline files, by name; the LM is at *api_base*."""
     return {"ask": ASK % api_base, "echo": ECHO}
+
+
+def with_extra(lab: Lab) -> Path:
+    """Return a folder with :data:`EXTRA` beside the pipelines; its topics are there."""
+    folder = lab.folder / "more"
+    if not folder.exists():
+        shutil.copytree(lab.folder / "pipelines", folder)
+        (folder / "extra.yaml").write_text(EXTRA)
+        lab.provision([*lab.pipelines, "extra"])
+    return folder

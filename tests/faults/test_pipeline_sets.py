@@ -1,6 +1,5 @@
 """Workers with other pipelines: one set at a time, whoever starts when."""
 
-import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,23 +8,14 @@ import pytest
 
 from agents.exit_codes import ExitCode
 from tests.faults.late_entry import LATE, LOADED
+from tests.faults.pipelines import with_extra
 from tests.integration.eventually import eventually
 from tests.integration.lab import PARTITIONS, Ask, Lab
 from tests.integration.processes import WorkerProcess
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Verdict, answered
 
-EXTRA = ECHO.replace("pipeline: echo", "pipeline: extra")
 AT_ONCE = 3
-
-
-def with_extra(lab: Lab) -> Path:
-    """Return a folder with a pipeline more, whose topics are there."""
-    folder = lab.folder / "more"
-    shutil.copytree(lab.folder / "pipelines", folder)
-    (folder / "extra.yaml").write_text(EXTRA)
-    lab.provision(["echo", "extra"])
-    return folder
 
 
 def loaded(lab: Lab, folders: Mapping[str, Path]) -> dict[str, WorkerProcess]:

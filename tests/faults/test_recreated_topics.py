@@ -68,6 +68,12 @@ class Talk:
         assert topic in worker.last_words()
         assert "PENSTOCK_ACCEPT_LOSS" in worker.last_words()
 
+    def goes_on_without(self) -> None:
+        """Check that a worker which accepts the loss answers everything there is."""
+        accepting = self.lab.worker(accept_loss=True).ready()
+        answered(self.results, len(self.asks), within_s=30)
+        assert accepting.terminate() == ExitCode.DONE
+
     def turns(self) -> list[int]:
         """Return which turn each answer was, in the order of requests."""
         verdict = Verdict.of(self.lab, "echo")
@@ -110,9 +116,7 @@ def test_a_changelog_that_is_recreated_under_a_worker_ends_it(talk):
     talk.ask()
     talk.is_refused(worker, talk.sessions)
     talk.is_refused(talk.lab.worker(), talk.sessions)
-    accepting = talk.lab.worker(accept_loss=True).ready()
-    answered(talk.results, len(talk.asks), within_s=30)
-    assert accepting.terminate() == ExitCode.DONE
+    talk.goes_on_without()
     Verdict.of(talk.lab, "echo").check_once(talk.asks)
 
 
@@ -130,9 +134,7 @@ def test_a_request_topic_that_was_recreated_between_starts_is_refused(talk, turn
     talk.is_refused(talk.lab.worker(), talk.requests)
     shutil.rmtree(talk.lab.state())
     talk.is_refused(talk.lab.worker(), talk.requests)
-    accepting = talk.lab.worker(accept_loss=True).ready()
-    answered(talk.results, len(talk.asks), within_s=30)
-    assert accepting.terminate() == ExitCode.DONE
+    talk.goes_on_without()
     # Sessions go on: nothing of what the new topic has was skipped.
     Verdict.of(talk.lab, "echo").check(talk.asks)
 
@@ -148,7 +150,5 @@ def test_a_request_topic_that_is_recreated_under_a_worker_ends_it(talk, turns):
     talk.ask(turns)
     talk.is_refused(worker, talk.requests)
     talk.is_refused(talk.lab.worker(), talk.requests)
-    accepting = talk.lab.worker(accept_loss=True).ready()
-    answered(talk.results, len(talk.asks), within_s=30)
-    assert accepting.terminate() == ExitCode.DONE
+    talk.goes_on_without()
     Verdict.of(talk.lab, "echo").check_once(talk.asks)

@@ -1,8 +1,6 @@
 """Bad input: each record gets its dead letter or its status, and neighbours go on."""
 
 import asyncio
-import json
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +12,7 @@ from agents.routing import home_partition
 from schemas.codec import ParsedSchema, encode, frame
 from schemas.shapes import namespace_of
 from tests.integration.lab import PARTITIONS, Ask, Lab, Raw
+from tests.integration.registering import register
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Terminal, Verdict, answered
 
@@ -126,14 +125,8 @@ def foreign_schemas(lab: Lab, url: str) -> dict[str, ParsedSchema]:
                 {"name": "inputs", "type": inputs},
             ],
         }
-        body = json.dumps({"schema": json.dumps(schema)}).encode()
-        request = urllib.request.Request(  # noqa: S310 - our own worker
-            f"{url}/subjects/{subject}-value/versions",
-            data=body,
-            headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-            found[subject] = ParsedSchema.of(schema, ref=json.load(reply)["id"])
+        ref = register(url, f"{subject}-value", schema)
+        found[subject] = ParsedSchema.of(schema, ref=ref)
     return found
 
 

@@ -1,9 +1,7 @@
 """A registry elsewhere: its schemas change, it goes away, and no request is lost."""
 
-import json
 import signal
 import socket
-import urllib.request
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.error import HTTPError
@@ -15,6 +13,7 @@ from schemas.shapes import namespace_of
 from tests.integration.eventually import eventually
 from tests.integration.lab import Ask, Lab, Raw
 from tests.integration.processes import WorkerProcess
+from tests.integration.registering import register
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Verdict, answered
 
@@ -52,16 +51,6 @@ class Registry:
         """Come back after :meth:`WorkerProcess.kill`, with what was registered."""
         self.process = self.lab.worker("b", http_port=self.port).ready()
 
-    def register(self, subject: str, schema: object) -> int:
-        """Register *schema* as the next version of *subject*; return its id."""
-        request = urllib.request.Request(  # noqa: S310 - our own worker
-            f"{self.url}/subjects/{subject}/versions",
-            data=json.dumps({"schema": json.dumps(schema)}).encode(),
-            headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-            return json.load(reply)["id"]
-
 
 @dataclass
 class Case:
@@ -77,7 +66,7 @@ class Case:
         schema = self.lab.pipelines["echo"].request_schema(space)
         newer = {**schema, "fields": [*schema["fields"], field]}
         subject = f"{self.lab.topic('echo', 'requests')}-value"
-        return ParsedSchema.of(newer, ref=self.registry.register(subject, newer))
+        return ParsedSchema.of(newer, ref=register(self.registry.url, subject, newer))
 
     def send(self, asks: list[Ask], schema: ParsedSchema | None = None) -> None:
         """Produce *asks* in *schema*, or in the worker's own."""

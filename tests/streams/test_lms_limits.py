@@ -13,6 +13,7 @@ from streams.errors import ModelBusyError
 from streams.lms.limits import LimitedLM, Limiter, Window
 from streams.metrics import NullRecorder
 from streams.stage import Answer, LMCall
+from tests.streams.permits import LatePermit
 
 
 class Gate:
@@ -96,21 +97,8 @@ async def test_no_more_calls_than_slots_are_inside():
     assert all(task.done() for task in tasks)
 
 
-class Stop:
-    """A permit that the test gives and takes."""
-
-    def __init__(self):
-        self.go = asyncio.Event()
-
-    def granted(self):
-        return self.go.is_set()
-
-    async def wait(self):
-        await self.go.wait()
-
-
 async def test_a_call_that_got_its_slot_waits_for_its_permit_and_is_queued_meanwhile():
-    gate, stop, queued = Gate(), Stop(), []
+    gate, stop, queued = Gate(), LatePermit(), []
 
     @contextmanager
     def queue():
@@ -133,7 +121,7 @@ async def test_a_call_that_got_its_slot_waits_for_its_permit_and_is_queued_meanw
 
 async def test_a_call_that_gives_up_without_its_permit_gives_its_slot_back():
     gate, limiter = Gate(), Limiter(1)
-    call = LMCall(messages=(), permit=Stop())
+    call = LMCall(messages=(), permit=LatePermit())
     asked = asyncio.create_task(limited(gate, limiter).complete("s", call))
     await turn()
     asked.cancel()

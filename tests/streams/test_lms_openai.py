@@ -18,6 +18,7 @@ from streams.lms.openai_http import Endpoint, OpenAILM
 from streams.lms.outage import CEILING_S, HOLD_S, Outage, delay_s
 from streams.metrics import NullRecorder
 from streams.stage import LMCall
+from tests.streams.permits import LatePermit
 
 CALL = LMCall(messages=({"role": "user", "content": "hello"},), request_id="r/s/0")
 
@@ -144,28 +145,13 @@ async def test_a_cancelled_call_is_cancelled_and_the_next_one_works(server, lm):
     assert (await lm.complete("s", CALL)).text
 
 
-class Once:
-    """A permit for a first try, and no other before the test says so."""
-
-    def __init__(self):
-        self.go = asyncio.Event()
-        self.asked = 0
-
-    def granted(self):
-        self.asked += 1
-        return self.go.is_set()
-
-    async def wait(self):
-        await self.go.wait()
-
-
 async def test_a_call_that_is_tried_again_needs_its_permit_again():
     gone = await start(FakeLMOptions())
     lm = lm_at(gone.url)
     await gone.stop()
-    permit = Once()
+    permit = LatePermit()
     call = asyncio.create_task(lm.complete("s", replace(CALL, permit=permit)))
-    await until(lambda: permit.asked)
+    await until(lambda: permit.looks)
     back = await start(FakeLMOptions(port=gone.port))
     await lm.complete("s", CALL)
     await asyncio.sleep(0)

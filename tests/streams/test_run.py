@@ -14,6 +14,7 @@ from streams.errors import (
 )
 from streams.journal import CallEntry, RunHeader, StageEntry
 from streams.stage import StageOutcome
+from tests.streams.permits import LatePermit
 
 DESK = """
 pipeline: desk
@@ -358,21 +359,8 @@ async def test_the_deadline_ends_a_stage(bench, desk):
     assert end.result.error.stage == "classify"
 
 
-class Stop:
-    """A permit that nobody gives, until the test does."""
-
-    def __init__(self):
-        self.go = asyncio.Event()
-
-    def granted(self):
-        return self.go.is_set()
-
-    async def wait(self):
-        await self.go.wait()
-
-
 async def test_nothing_is_begun_without_a_permit(bench, desk):
-    stop = Stop()
+    stop = LatePermit()
     running = asyncio.create_task(bench.run(desk, start={"permit": stop}))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -383,7 +371,7 @@ async def test_nothing_is_begun_without_a_permit(bench, desk):
 
 
 async def test_a_request_whose_deadline_passed_without_a_permit_is_expired(bench, desk):
-    stop = Stop()
+    stop = LatePermit()
     deadline_ms = bench.clock.now_ms() + 1_000
     running = asyncio.create_task(
         bench.run(desk, start={"permit": stop}, deadline_ms=deadline_ms)
