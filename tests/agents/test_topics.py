@@ -279,21 +279,32 @@ def identities(bootstrap: str, settings: Settings) -> dict[tuple[str, int, int],
         "enable.partition.eof": "true",
     }
     consumer = Consumer(config)
-    left = {
-        (spec.name, partition)
-        for spec in changelogs(wanted(settings, []))
-        for partition in range(spec.partitions)
-    }
+    left = ends(config, settings)
     consumer.assign([TopicPartition(name, number, 0) for name, number in left])
     found = {}
     while left:
         record = consumer.poll(20)
         assert record is not None
+        at = (record.topic(), record.partition())
         if record.error():
             assert record.error().code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
-            left.discard((record.topic(), record.partition()))
+            # Its first end may be one before the marker of the record's transaction.
+            if record.offset() >= left.get(at, 0):
+                left.pop(at, None)
             continue
         assert record.key() == CHANGELOG_ID
-        found[record.topic(), record.partition(), record.offset()] = record.value()
+        found[*at, record.offset()] = record.value()
     consumer.close()
+    return found
+
+
+def ends(config: dict[str, str], settings: Settings) -> dict[tuple[str, int], int]:
+    """Return where the changelogs end, with what is not committed yet."""
+    plain = Consumer({**config, "isolation.level": "read_uncommitted"})
+    found = {
+        (spec.name, p): plain.get_watermark_offsets(TopicPartition(spec.name, p))[1]
+        for spec in changelogs(wanted(settings, []))
+        for p in range(spec.partitions)
+    }
+    plain.close()
     return found
