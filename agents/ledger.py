@@ -22,6 +22,8 @@ from agents.tables import (
     open_files,
     put_mark,
     read_mark,
+    reading,
+    rows,
     write,
 )
 
@@ -107,15 +109,16 @@ class LedgerStore:
         return self._mark
 
     def get(self, key: bytes) -> bytes | None:
-        for hour in sorted(self._segments, reverse=True):
-            value: bytes | None = self._segments[hour].get(key)
-            if value is not None:
-                return value
+        with reading(self._path):
+            for hour in sorted(self._segments, reverse=True):
+                value: bytes | None = self._segments[hour].get(key)
+                if value is not None:
+                    return value
         return None
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         for hour in sorted(self._segments):
-            yield from self._segments[hour].items()
+            yield from rows(self._segments[hour], self._path)
 
     def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
         oldest = self._oldest_hour(mark.seen_ms)

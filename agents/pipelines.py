@@ -16,7 +16,7 @@ from agents.pending import Pending, nothing_smaller
 from agents.record import HeaderError, Record, origin_header, origin_of, replay_of
 from agents.routing import home_partition
 from agents.schemas import SchemaFinder
-from agents.tables import LEDGER
+from agents.tables import LEDGER, UnreadableStoreError
 from agents.task import Admitted, View
 from schemas.errors import SchemaError, UnknownSchemaError
 from streams.config import Settings
@@ -157,6 +157,7 @@ class PipelineAgent:
         Raises:
             StateNewerError: a newer penstock wrote the state that it needs.
             MemoryError: there is no room for it here and now.
+            UnreadableStoreError: RocksDB cannot read the state that it needs.
         """
         execution = Execution(self._parts, view, arrived)
         try:
@@ -165,7 +166,7 @@ class PipelineAgent:
                 return self._repeated(arrived, LedgerEntry.unpack(stored))
             end = await run(self.pipeline, arrived.request, execution.start())
             return execution.final(end)
-        except (StateNewerError, MemoryError):
+        except (StateNewerError, MemoryError, UnreadableStoreError):
             raise  # ends the worker: another one, or a fresh one, can do better
         except StateError as error:
             log.exception("run.state", request_id=arrived.request.request_id)

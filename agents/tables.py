@@ -76,6 +76,20 @@ class DiskFullError(EdgeError):
         super().__init__(f"{path}: {reason}; free disk space, then start again")
 
 
+class UnreadableStoreError(EdgeError):
+    """RocksDB cannot read what it has. The worker stops: no request is to blame."""
+
+    code = "state.unreadable"
+
+    def __init__(self, path: Path, reason: str, *, damaged: bool) -> None:
+        cure = (
+            "the next start rebuilds it from its changelog"
+            if damaged
+            else "check the disk, then start again"
+        )
+        super().__init__(f"{path}: {reason}; {cure}")
+
+
 class StoreMark(Struct, frozen=True, kw_only=True):
     """What a store knows about itself."""
 
@@ -172,13 +186,12 @@ class KeyStore:
         return self._mark
 
     def get(self, key: bytes) -> bytes | None:
-        with condemning(self._path):
+        with reading(self._path):
             value: bytes | None = self._db.get(key)
         return value
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        with condemning(self._path):
-            yield from self._db.items()
+        yield from rows(self._db, self._path)
 
     def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)
@@ -222,18 +235,47 @@ def open_files(
 
 
 @contextmanager
-def condemning(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Let a store in which RocksDB finds damage be rebuilt when it is next opened.
 
     A bad block shows when it is read, and not when the files are opened: without this
     each start would end at the same block.
+
+    Raises:
+        UnreadableStoreError: for whatever RocksDB raises inside.
     """
     try:
         yield
     except Exception as error:  # rocksdict raises bare Exceptions
-        if str(error).startswith("Corruption"):
-            _verdict(path).touch()
-        raise
+        raise _unreadable(path, error) from error
+
+
+def rows(family: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield all keys and values of a column family, in the order of the keys.
+
+    rocksdict's own ``items()`` ends at a damaged block as at the end of the table.
+
+    Raises:
+        UnreadableStoreError: RocksDB cannot go on.
+    """
+    with reading(path):
+        at = family.iter()
+        at.seek_to_first()
+        while at.valid():
+            yield at.key(), at.value()
+            at.next()
+        at.status()
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableStoreError:
+    damaged = _is_damage(error)
+    if damaged:
+        _verdict(path).touch()
+    return UnreadableStoreError(path, str(error), damaged=damaged)
+
+
+def _is_damage(error: Exception) -> bool:
+    return str(error).startswith("Corruption")
 
 
 def _verdict(path: Path) -> Path:
@@ -245,11 +287,13 @@ def write(db: Any, batch: Any, path: Path) -> None:
 
     Raises:
         DiskFullError: the disk took it not. Nothing of it is in the store.
+        UnreadableStoreError: a flush or a compaction before it found damage.
     """
     try:
-        with condemning(path):
-            db.write(batch)
+        db.write(batch)
     except Exception as error:  # rocksdict raises bare Exceptions
+        if _is_damage(error):
+            raise _unreadable(path, error) from error
         raise DiskFullError(path, str(error)) from error
 
 

@@ -29,7 +29,7 @@ from agents.lanes import Lane, Lanes, Slots, Work
 from agents.pending import Overlay, Pending
 from agents.position import SourceTracker
 from agents.record import Record
-from agents.tables import JOURNAL, DiskFullError, Store
+from agents.tables import JOURNAL, DiskFullError, Store, UnreadableStoreError
 from schemas.errors import UnknownSchemaError
 from streams.permit import Permit
 
@@ -248,7 +248,7 @@ class Task:
     async def _work(self) -> None:
         try:
             await self.committer.work()
-        except (ReplacedError, DiskFullError) as error:
+        except (ReplacedError, DiskFullError, UnreadableStoreError) as error:
             self._die(error)
         except Exception as error:
             log.exception("task.committer_failed", partition=self.partition)

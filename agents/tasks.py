@@ -187,16 +187,20 @@ class Tasks:
         for partition in fresh:
             self._transactors[partition] = self._new_transactor(partition)
         await _all(self._transactors[p].renew() for p in fresh)
-        restored = await self._restorer.restore(fresh)
+        tps = [TopicPartition(t, p) for t in self._topics for p in fresh]
+        restoring = asyncio.ensure_future(self._restorer.restore(fresh))
+        reading = asyncio.ensure_future(
+            read_ends(self._bootstrap, self._settings.group, tps)
+        )
+        asking = asyncio.ensure_future(topic_ids(self._bootstrap, self.known_topics()))
+        await _all([restoring, reading, asking])
+        restored, ends, ids = restoring.result(), reading.result(), asking.result()
         log.info(
             "tasks.restored",
             partitions=fresh,
             records=restored.records,
             seconds=round(restored.seconds, 3),
         )
-        tps = [TopicPartition(t, p) for t in self._topics for p in fresh]
-        ends = await read_ends(self._bootstrap, self._settings.group, tps)
-        ids = await topic_ids(self._bootstrap, self.known_topics())
         tasks = {}
         for partition in fresh:
             anew = self._made_anew(partition, ids)
@@ -280,7 +284,7 @@ class Tasks:
             self._rejoin()
 
 
-async def _all(works: Iterable[Awaitable[None]]) -> None:
+async def _all(works: Iterable[Awaitable[object]]) -> None:
     """Return once all *works* have ended, well or not; raise what one of them raised.
 
     `asyncio.gather` raises at the first error and lets the others go on: each would
@@ -288,7 +292,7 @@ async def _all(works: Iterable[Awaitable[None]]) -> None:
     """
     ends = await asyncio.gather(*works, return_exceptions=True)
     for end in ends:
-        if end is not None:
+        if isinstance(end, BaseException):
             raise end
 
 

@@ -21,7 +21,7 @@ from streams.errors import (
     StreamsError,
 )
 from streams.metrics import Recorder
-from streams.plan import PlannedStage
+from streams.planned import PlannedStage
 from streams.signatures.validate import sentence
 from streams.stage import Fields, RunContext, StageOutcome
 

@@ -16,7 +16,8 @@ from streams.errors import ConfigError
 from streams.flow import Flow, Placed
 from streams.json_form import json_form
 from streams.pipeline_file import PipelineText, StageText, read_pipeline
-from streams.plan import Pipeline, PlannedStage, SessionPolicy
+from streams.plan import Pipeline, SessionPolicy
+from streams.planned import PlannedStage
 from streams.problems import Problems, meant
 from streams.retry import RetryPolicy
 from streams.signatures.avro import avro_fields

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.shapes import request_schema, result_schema, stage_result_schema
-from streams.retry import RetryPolicy
+from streams.planned import PlannedStage
 from streams.session import Session
 from streams.signatures.avro import avro_fields
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
-from streams.stage import LM, Stage
-from streams.stage_spec import StageSpec
+from streams.stage import LM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,34 +29,6 @@ class SessionPolicy:
         if stored is None or stored.expired(self.ttl_s, now_ms):
             return Session(session_id=session_id)
         return stored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStage:
-    """One stage in its place, with the policies around it."""
-
-    stage: Stage
-    spec: StageSpec
-    takes: tuple[str, ...]
-    """Inputs that the request or an earlier stage gives it."""
-    constants: Mapping[str, Any]
-    """Inputs that nobody gives it: their defaults."""
-    reads_history: bool
-    outputs: tuple[Field, ...]
-    """What it leaves: the outputs of its signature, and what its kind adds."""
-    check: Validator
-    """Of its outputs."""
-    retry: RetryPolicy
-    timeout_s: float | None
-    """Seconds for one attempt; None for as long as the deadline allows."""
-    lm: LM | None
-    """The LM it asks; None for a stage that asks none."""
-    labels: Mapping[str, str]
-    """Of its metrics: pipeline and stage."""
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,8 @@ from streams.journal import Journal, StageEntry
 from streams.json_form import json_value
 from streams.metrics import Recorder
 from streams.permit import ALWAYS, Permit
-from streams.plan import Pipeline, PlannedStage
+from streams.plan import Pipeline
+from streams.planned import PlannedStage
 from streams.run_journal import RunJournal
 from streams.run_records import RunRecords
 from streams.session import Session, Turn

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from schemas.records import StageResult
 from streams.journal import CallEntry, Entry, Journal, RunHeader, StageEntry
 from streams.metrics import Recorder
-from streams.plan import Pipeline, PlannedStage
+from streams.plan import Pipeline
+from streams.planned import PlannedStage
 from streams.settlement import Progress
 
 

@@ -14,7 +14,8 @@ from schemas.records import (
 )
 from streams.attempts import StageEnd
 from streams.errors import DeadlineError, RequestError, StreamsError
-from streams.plan import Pipeline, PlannedStage
+from streams.plan import Pipeline
+from streams.planned import PlannedStage
 from streams.stage import Fields
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypedDict
 
 import pytest
@@ -17,7 +18,7 @@ from agents.record import Record, origin_of
 from agents.routing import home_partition
 from agents.schemas import SchemaFinder
 from agents.serde import ENVELOPE_BYTES, Serde, Topics
-from agents.tables import JOURNAL, LEDGER, SESSIONS
+from agents.tables import JOURNAL, LEDGER, SESSIONS, UnreadableStoreError
 from agents.task import Admitted
 from schemas.codec import ParsedSchema, decode, encode, frame
 from schemas.envelopes import result_of, stage_result_of
@@ -450,12 +451,17 @@ async def test_a_bug_keeps_its_error_when_its_diagnostic_is_refused(bench):
     assert "ZeroDivisionError" in error.message
 
 
-async def test_no_memory_is_no_answer(bench):
-    def full() -> None:
-        raise MemoryError
+@pytest.mark.parametrize(
+    "failure",
+    [MemoryError(), UnreadableStoreError(Path("s"), "Corruption", damaged=True)],
+    ids=["memory", "store"],
+)
+async def test_what_is_no_fault_of_a_request_is_no_answer_to_it(bench, failure):
+    def failing() -> None:
+        raise failure
 
-    bench.view.get = lambda *_: full()
-    with pytest.raises(MemoryError):
+    bench.view.get = lambda *_: failing()
+    with pytest.raises(type(failure)):
         await bench.answer(bench.request())
 
 

@@ -1,15 +1,40 @@
 """Damage that RocksDB finds only when it reads is not met again at each start."""
 
+import random
 from pathlib import Path
 
 import pytest
 
+from agents.ledger import LedgerEntry, LedgerStore
 from agents.restore import Shelf
-from agents.tables import Engine, KeyStore, StoreMark, condemning
+from agents.tables import (
+    DiskFullError,
+    Engine,
+    KeyStore,
+    Store,
+    StoreMark,
+    UnreadableStoreError,
+    reading,
+    write,
+)
+
+DAMAGE = "Corruption: block checksum mismatch"
+KEYS = sorted(random.Random(1).randbytes(100) for _ in range(1_000))  # noqa: S311
+ENTRY = LedgerEntry(at_ms=3_600_000, topic="t", partition=0, offset=7).pack()
 
 
 class BlockError(Exception):
     """What rocksdict raises is a bare Exception with RocksDB's words."""
+
+
+class RefusingDatabase:
+    """Takes no batch, for a reason."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+
+    def write(self, batch: object) -> None:
+        raise BlockError(self._said)
 
 
 def opened(folder: Path) -> Shelf:
@@ -17,15 +42,12 @@ def opened(folder: Path) -> Shelf:
     return Shelf(folder=folder, openers={"t": lambda path: KeyStore(engine, path)})
 
 
-@pytest.mark.parametrize(
-    ("said", "kept"),
-    [("Corruption: block checksum mismatch", None), ("IO error: busy", b"v")],
-)
+@pytest.mark.parametrize(("said", "kept"), [(DAMAGE, None), ("IO error: busy", b"v")])
 def test_a_store_in_which_damage_was_found_is_rebuilt_once(tmp_path, said, kept):
     first = opened(tmp_path)
     first.open("t", 0).apply([(b"k", b"v")], StoreMark(next=7))
     first.close("t", 0)
-    with pytest.raises(BlockError), condemning(tmp_path / "t" / "0"):
+    with pytest.raises(UnreadableStoreError, match=said), reading(tmp_path / "t" / "0"):
         raise BlockError(said)
     for _ in range(2):
         later = opened(tmp_path)
@@ -35,3 +57,42 @@ def test_a_store_in_which_damage_was_found_is_rebuilt_once(tmp_path, said, kept)
             store.apply([(b"k", b"w")], StoreMark(next=8))
             kept = b"w"
         later.close("t", 0)
+
+
+def test_damage_that_a_write_finds_is_no_full_disk(tmp_path):
+    with pytest.raises(UnreadableStoreError, match="next start rebuilds it"):
+        write(RefusingDatabase(DAMAGE), None, tmp_path / "t")
+    with pytest.raises(DiskFullError, match="free disk space"):
+        write(RefusingDatabase("IO error: No space left"), None, tmp_path / "t")
+
+
+def key_store(path: Path) -> Store:
+    return KeyStore(Engine(cache_bytes=1 << 20, write_buffer_bytes=1 << 20), path)
+
+
+def ledger_store(path: Path) -> Store:
+    return LedgerStore(
+        Engine(cache_bytes=1 << 20, write_buffer_bytes=1 << 20),
+        path,
+        window_s=1e9,
+        max_entries=10_000,
+        on_shortened=[].append,
+    )
+
+
+@pytest.mark.parametrize("make", [key_store, ledger_store])
+@pytest.mark.parametrize("look", [lambda s: s.get(KEYS[0]), lambda s: list(s.scan())])
+def test_a_block_that_is_damaged_on_disk_is_found_when_it_is_read(tmp_path, make, look):
+    store = make(tmp_path / "s")
+    store.apply([(k, ENTRY) for k in KEYS], StoreMark(next=1, seen_ms=3_600_000))
+    store.close()
+    make(tmp_path / "s").close()  # what was in the log alone is in a table file now
+    file = max((tmp_path / "s").glob("*.sst"), key=lambda path: path.stat().st_size)
+    body = bytearray(file.read_bytes())
+    body[100:200] = bytes(100)
+    file.write_bytes(body)
+    store = make(tmp_path / "s")
+    with pytest.raises(UnreadableStoreError, match="Corruption"):
+        look(store)
+    assert (tmp_path / "s.corrupt").exists()
+    store.close()
