@@ -16,28 +16,29 @@ from streams.lms.providers import PROVIDERS, Provider
 from streams.metrics import Recorder
 from streams.pipeline import Toolbox
 from streams.signatures.types import Field
-from streams.stage import LM, Stage
-from streams.stage_spec import AsksLM, RunsCode, StageKind, StageSpec
-from streams.stages.transform import build_transform, describe_transform
+from streams.stage import Stage
+from streams.stage_spec import StageKind, StageSpec, Workshop
+from streams.stages.transform import (
+    TRANSFORM_KEYS,
+    build_transform,
+    describe_transform,
+    read_transform,
+)
 from streams.user_code import UserCode
 
 # ruff: noqa: PLC0415 - the late imports are this file's purpose
 
 
-def _predict(spec: StageSpec, lm: LM) -> Stage:
+def _predict(spec: StageSpec, shop: Workshop) -> Stage:
     from streams.stages.predict import build_predict
 
-    return build_predict(spec, lm)
+    return build_predict(spec, shop)
 
 
-def _predict_leaves(spec: StageSpec) -> tuple[Field, ...]:
-    return spec.outputs
-
-
-def _reason(spec: StageSpec, lm: LM) -> Stage:
+def _reason(spec: StageSpec, shop: Workshop) -> Stage:
     from streams.stages.reason import build_reason
 
-    return build_reason(spec, lm)
+    return build_reason(spec, shop)
 
 
 def _reason_leaves(spec: StageSpec) -> tuple[Field, ...]:
@@ -47,9 +48,14 @@ def _reason_leaves(spec: StageSpec) -> tuple[Field, ...]:
 
 
 STAGE_KINDS: Final[Mapping[str, StageKind]] = {
-    "predict": AsksLM(build=_predict, leaves=_predict_leaves),
-    "reason": AsksLM(build=_reason, leaves=_reason_leaves),
-    "transform": RunsCode(build=build_transform, describe=describe_transform),
+    "predict": StageKind(build=_predict, asks_lm=True),
+    "reason": StageKind(build=_reason, asks_lm=True, leaves=_reason_leaves),
+    "transform": StageKind(
+        build=build_transform,
+        describe=describe_transform,
+        keys=TRANSFORM_KEYS,
+        read=read_transform,
+    ),
 }
 
 LMS: Final[Mapping[str, Provider]] = PROVIDERS

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streams.pipeline_file import StageText
 from streams.problems import Problems, meant
 from streams.signatures.fitting import fits
 from streams.signatures.parse import Declared, Reading
 from streams.signatures.types import Field, FieldType, HistoryType
 from streams.signatures.validate import default_of
-from streams.stage_spec import AsksLM, StageKind, StageSpec
+from streams.stage_file import StageText
+from streams.stage_spec import StageKind, StageSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Flow:
         inputs = tuple(self._taken(stage.path, declared) for declared in reading.inputs)
         sent = [f for f in inputs if not isinstance(f.type, HistoryType)]
         reads_history = len(sent) < len(inputs)
-        if reads_history and not (has_session and isinstance(kind, AsksLM)):
+        if reads_history and not (has_session and kind.asks_lm):
             self._problems.add(stage.path, _no_history(has_session=has_session))
         spec = StageSpec(
             name=stage.name,
@@ -69,7 +69,7 @@ class Flow:
             outputs=tuple(declared.typed(None) for declared in reading.outputs),
             instructions=stage.instructions,
             target=stage.what,
-            inline=stage.inline,
+            options=stage.options,
         )
         placed = Placed(
             spec=spec,
@@ -77,7 +77,7 @@ class Flow:
             constants={
                 f.name: default_of(f) for f in sent if f.name not in self._types
             },
-            outputs=kind.leaves(spec) if isinstance(kind, AsksLM) else spec.outputs,
+            outputs=kind.leaves(spec),
             reads_history=reads_history,
         )
         self.whole = self.whole and not reading.problems

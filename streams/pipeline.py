@@ -15,7 +15,7 @@ import orjson
 from streams.errors import ConfigError
 from streams.flow import Flow, Placed
 from streams.json_form import json_form
-from streams.pipeline_file import PipelineText, StageText, read_pipeline
+from streams.pipeline_file import PipelineText, read_pipeline
 from streams.plan import Pipeline, SessionPolicy
 from streams.planned import PlannedStage
 from streams.problems import Problems, meant
@@ -26,7 +26,8 @@ from streams.signatures.records import read_types
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
 from streams.stage import LM, Stage
-from streams.stage_spec import AsksLM, RunsCode, StageKind, StageSpec
+from streams.stage_file import StageText
+from streams.stage_spec import StageKind, StageSpec, Workshop
 from streams.user_code import UserCode
 from streams.yaml_text import plain_values
 
@@ -175,9 +176,9 @@ class _Compiler:
         kind = self._toolbox.kinds[stage.kind]
         path = stage.path
         try:
-            if isinstance(kind, RunsCode) and stage.signature is None:
+            if kind.describe is not None and stage.signature is None:
                 reading = kind.describe(stage.what, self._toolbox.code)
-            elif isinstance(kind, RunsCode):
+            elif kind.describe is not None:
                 path = f"stages.{stage.name}.signature"
                 reading = parse_signature(stage.signature or "", self._types)
             else:
@@ -192,7 +193,7 @@ class _Compiler:
 
     def _find_lm(self, stage: StageText) -> None:
         """Find the LM that *stage* asks; opened once for all stages that ask it."""
-        if not isinstance(self._kind(stage.name), AsksLM):
+        if not self._kind(stage.name).asks_lm:
             return
         known, path = self._file.lms, f"stages.{stage.name}.lm"
         name = stage.lm
@@ -241,10 +242,10 @@ class _Compiler:
         )
 
     def _built(self, spec: StageSpec) -> Stage:
-        kind = self._kind(spec.name)
-        if isinstance(kind, RunsCode):
-            return kind.build(spec, self._toolbox.code)
-        return kind.build(spec, self._asked[spec.name])
+        lm = self._asked.get(spec.name)
+        return self._kind(spec.name).build(
+            spec, Workshop(code=self._toolbox.code, lm=lm)
+        )
 
     def _finished(
         self,

@@ -5,15 +5,17 @@ compiler's question (``streams/pipeline.py``).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from streams.flow_file import read_flow
 from streams.plan import SessionPolicy
-from streams.problems import Problems, meant
+from streams.problems import Problems
 from streams.section import Section
 from streams.signatures.validate import EXTRAS, Extra
-from streams.stage_spec import RunsCode, StageKind
+from streams.stage_file import StageText, read_stage
+from streams.stage_spec import StageKind
 from streams.yaml_text import Plain
 
 KEYS: Final = (
@@ -28,8 +30,6 @@ KEYS: Final = (
     "stages",
     "flow",
 )
-LATER_KINDS: Final = ("react", "program", "template", "validate", "metric", "http")
-LATER_FLOW: Final = ("parallel", "when", "map", "loop", "fallback", "pipeline")
 RESERVED: Final = (
     # Second parts of topic names that are not pipelines'.
     "alerts",
@@ -47,35 +47,9 @@ RESERVED: Final = (
 # in case only are a trap.
 _PIPELINE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
-# An LM that has not answered after a minute has most often lost the call.
-LM_TIMEOUT_S: Final = 60.0
-LM_ATTEMPTS: Final = 3
-
 HISTORY_KEPT: Final = 20
 MAX_HISTORY: Final = 1_000
-MAX_ATTEMPTS: Final = 20
 MAX_VERSION: Final = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageText:
-    """One entry under ``stages:``."""
-
-    name: str
-    kind: str
-    what: str
-    """The signature, or the target of user code."""
-    lm: str | None = None
-    instructions: str = ""
-    signature: str | None = None
-    inline: bool = False
-    timeout_s: float | None = None
-    attempts: int = 1
-
-    @property
-    def path(self) -> str:
-        """Where the file says what the stage does."""
-        return f"stages.{self.name}.{self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +81,8 @@ def read_pipeline(
     top = Section(plain, "", problems)
     top.only(KEYS)
     stages = top.sub("stages", needed=True)
-    flow, flow_is_whole = _flow(top)
-    read = [_stage(name, stages.sub(name), kinds) for name in stages.names()]
+    flow, flow_is_whole = read_flow(top)
+    read = [read_stage(name, stages.sub(name), kinds) for name in stages.names()]
     return PipelineText(
         name=_pipeline_name(top),
         version=_version(top),
@@ -170,85 +144,3 @@ def _lms(section: Section) -> dict[str, Mapping[str, Any] | None]:
         if entry.readable and entry.text("model", needed=True) is not None:
             found[name] = entry.values
     return found
-
-
-def _stage(
-    name: str, section: Section, kinds: Mapping[str, StageKind]
-) -> StageText | None:
-    kind = _kind(section, kinds) if section.readable else None
-    what = None if kind is None else section.text(kind, needed=True)
-    if kind is None or what is None:
-        return None
-    if isinstance(kinds[kind], RunsCode):
-        return _code_stage(name, kind, what, section)
-    return _lm_stage(name, kind, what, section)
-
-
-def _kind(section: Section, kinds: Mapping[str, StageKind]) -> str | None:
-    named = [key for key in section.values if key in kinds or key in LATER_KINDS]
-    if len(named) == 1 and named[0] in kinds:
-        return named[0]
-    if len(named) == 1:
-        section.wrong(named[0], "this kind of stage is not supported yet")
-    elif named:
-        section.wrong("", f"is of one kind only, not {' and '.join(named)}")
-    else:
-        unknown = next(iter(section.values), "")
-        section.wrong("", f"says no kind of stage; {meant(unknown, kinds)}")
-    return None
-
-
-def _lm_stage(name: str, kind: str, what: str, section: Section) -> StageText:
-    section.only((kind, "lm", "timeout", "attempts", "instructions", "stream"))
-    if section.has("stream"):
-        section.wrong("stream", "is not supported yet")
-    return StageText(
-        name=name,
-        kind=kind,
-        what=what,
-        lm=section.text("lm"),
-        instructions=section.text("instructions") or "",
-        timeout_s=section.seconds("timeout") or LM_TIMEOUT_S,
-        attempts=section.whole("attempts", low=1, high=MAX_ATTEMPTS) or LM_ATTEMPTS,
-    )
-
-
-def _code_stage(name: str, kind: str, what: str, section: Section) -> StageText:
-    section.only((kind, "signature", "inline", "timeout"))
-    inline = section.truth("inline")
-    if inline and section.has("timeout"):
-        section.wrong("timeout", "nothing can interrupt an inline function")
-    return StageText(
-        name=name,
-        kind=kind,
-        what=what,
-        signature=section.text("signature"),
-        inline=inline,
-        timeout_s=section.seconds("timeout"),
-    )
-
-
-def _flow(top: Section) -> tuple[tuple[str, ...], bool]:
-    """Return the stages that the flow names, and whether that is all it says."""
-    items = top.get("flow")
-    if not (isinstance(items, list) and items):
-        top.wrong("flow", "must be a list of stages, in the order in which they run")
-        return (), False
-    found: list[str] = []
-    for index, item in enumerate(items, start=1):
-        problem = _flow_problem(item, found)
-        if problem is None:
-            found.append(item)
-        else:
-            top.wrong(f"flow.{index}", problem)
-    return tuple(found), len(found) == len(items)
-
-
-def _flow_problem(item: object, before: Sequence[str]) -> str | None:
-    if isinstance(item, Mapping):
-        later = [key for key in item if key in LATER_FLOW]
-        what = ", ".join(later or map(str, item)) or "an empty mapping"
-        return f"{what} is not supported yet; name one stage"
-    if not isinstance(item, str):
-        return "must be the name of a stage"
-    return f"{item} runs twice" if item in before else None

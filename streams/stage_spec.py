@@ -1,8 +1,11 @@
-"""What the compiler hands to the builder of a stage, and what kinds of builders are."""
+"""What kinds of stages there are, and what the compiler hands to their builders."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from streams.errors import ConfigError
+from streams.section import Section
 from streams.signatures.parse import Reading
 from streams.signatures.types import Field
 from streams.stage import LM, Stage
@@ -22,27 +25,51 @@ class StageSpec:
     instructions: str = ""
     target: str | None = None
     """Where user code is, ``module:function``; None for a kind that needs none."""
-    inline: bool = False
-    """Whether user code that blocks may run on the event loop."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the kind's own keys say, as its ``read`` returned it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AsksLM:
-    """A kind of stage that is written as a signature and asks an LM."""
+class Workshop:
+    """What a builder may use besides the spec."""
 
-    build: Callable[[StageSpec, LM], Stage]
-    """Raises ConfigError where DSPy cannot have the signature."""
-    leaves: Callable[[StageSpec], tuple[Field, ...]]
+    code: UserCode
+    lm: LM | None = None
+    """The LM of the stage, if its kind asks one."""
+
+    @property
+    def asked(self) -> LM:
+        """The LM of a stage whose kind asks one."""
+        if self.lm is None:
+            raise ConfigError(["asks an LM, and none was given"])
+        return self.lm
+
+
+def no_options(_section: Section) -> Mapping[str, Any]:
+    """Read nothing: most kinds have no keys of their own."""
+    return {}
+
+
+def outputs_as_written(spec: StageSpec) -> tuple[Field, ...]:
+    """Return the outputs of the signature: most kinds add none."""
+    return spec.outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageKind:
+    """A kind of stage: how its entry in a file is read, and how it is built."""
+
+    build: Callable[[StageSpec, Workshop], Stage]
+    """Raises ConfigError, with every problem, where no such stage can be had."""
+    asks_lm: bool = False
+    """Its entry may have ``lm`` and ``instructions``, and it may read the history."""
+    leaves: Callable[[StageSpec], tuple[Field, ...]] = outputs_as_written
     """All outputs of a stage: those of its signature, and what the kind adds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsCode:
-    """A kind of stage that is written as a function of the user's and runs it."""
-
-    build: Callable[[StageSpec, UserCode], Stage]
-    describe: Callable[[str, UserCode], Reading]
-    """The signature of the function at a target, where the file states none."""
-
-
-StageKind = AsksLM | RunsCode
+    describe: Callable[[str, UserCode], Reading] | None = None
+    """Of a kind that is written as a target, ``module:function``: the signature of
+    what is there, where ``signature:`` states none. The other kinds are written as
+    their signature."""
+    keys: tuple[str, ...] = ()
+    """Keys of its own."""
+    read: Callable[[Section], Mapping[str, Any]] = no_options
+    """From the entry to options; what is wrong goes to the section."""

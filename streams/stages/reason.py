@@ -2,12 +2,12 @@
 
 from streams.programs import outputs_of
 from streams.signatures.types import Field
-from streams.stage import LM, Stage
-from streams.stage_spec import StageSpec
+from streams.stage import Stage
+from streams.stage_spec import StageSpec, Workshop
 from streams.stages.compiled import build
 
 
-def build_reason(spec: StageSpec, lm: LM) -> Stage:
+def build_reason(spec: StageSpec, shop: Workshop) -> Stage:
     """Return the stage: ``dspy.ChainOfThought`` on the signature of *spec*.
 
     Its outputs are those of :func:`reason_outputs`.
@@ -15,7 +15,7 @@ def build_reason(spec: StageSpec, lm: LM) -> Stage:
     Raises:
         ConfigError: DSPy cannot have such a signature; with every problem.
     """
-    return build("reason", spec, lm)
+    return build("reason", spec, shop.asked)
 
 
 def reason_outputs(spec: StageSpec) -> tuple[Field, ...]:

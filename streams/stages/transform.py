@@ -14,15 +14,16 @@ from concurrent.futures import Executor
 from copy import deepcopy
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from streams.calls import NO_USAGE
 from streams.errors import ConfigError, StageBugError, StageOutputError
+from streams.section import Section
 from streams.signatures.from_function import call_problem, read_function
 from streams.signatures.parse import Reading
 from streams.signatures.types import Choice, Scalar
 from streams.stage import Fields, RunContext, StageOutcome
-from streams.stage_spec import StageSpec
+from streams.stage_spec import StageSpec, Workshop
 from streams.user_code import Function, UserCode
 
 
@@ -78,14 +79,25 @@ class ThreadTransform:
 Transform = InlineTransform | AsyncTransform | ThreadTransform
 
 
-def build_transform(spec: StageSpec, code: UserCode) -> Transform:
+TRANSFORM_KEYS: Final = ("inline",)
+
+
+def read_transform(section: Section) -> Mapping[str, Any]:
+    """Return the options of an entry: ``inline``, whether it may run on the loop."""
+    inline = section.truth("inline")
+    if inline and section.has("timeout"):
+        section.wrong("timeout", "nothing can interrupt an inline function")
+    return {"inline": inline}
+
+
+def build_transform(spec: StageSpec, shop: Workshop) -> Transform:
     """Return the stage that runs the function at ``spec.target``.
 
     Raises:
         ConfigError: the function is not there, or takes other inputs.
     """
     target = spec.target or ""
-    function = code.find(target)
+    function = shop.code.find(target)
     problem = call_problem(function, (field.name for field in spec.inputs))
     if problem is not None:
         raise ConfigError([f"{target} {problem}"])
@@ -93,9 +105,9 @@ def build_transform(spec: StageSpec, code: UserCode) -> Transform:
     version = f"{target}@{_fingerprint(function)}"
     if inspect.iscoroutinefunction(function):
         return AsyncTransform(spec.name, version, called)
-    if spec.inline:
+    if spec.options.get("inline"):
         return InlineTransform(spec.name, version, called)
-    return ThreadTransform(spec.name, version, called, code.lane)
+    return ThreadTransform(spec.name, version, called, shop.code.lane)
 
 
 def describe_transform(target: str, code: UserCode) -> Reading:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from schemas.records import Request, Source, Usage
+from streams.catalog import STAGE_KINDS
 from streams.clock import ManualClock
 from streams.errors import ConfigError, StageOutputError
 from streams.journal import Journal
@@ -14,8 +15,7 @@ from streams.json_form import json_value
 from streams.pipeline import Toolbox, compile_text
 from streams.run import RunStart, run
 from streams.stage import Answer, LMCall, StageOutcome
-from streams.stage_spec import AsksLM, RunsCode
-from streams.stages.transform import build_transform, describe_transform
+from streams.stage_spec import StageKind
 from streams.user_code import UserCode
 
 SOURCE = Source(topic="penstock.desk.requests", partition=0, offset=7)
@@ -123,10 +123,8 @@ class Bench:
     def toolbox(self):
         return Toolbox(
             kinds={
-                "ask": AsksLM(build=self._ask, leaves=lambda spec: spec.outputs),
-                "transform": RunsCode(
-                    build=build_transform, describe=describe_transform
-                ),
+                "ask": StageKind(build=self._ask, asks_lm=True),
+                "transform": STAGE_KINDS["transform"],
             },
             open_lm=self._open,
             code=UserCode(["streams_user_code", "examples"]),
@@ -138,8 +136,8 @@ class Bench:
             raise ConfigError(["model: no such model"])
         return self.lm
 
-    def _ask(self, spec, lm):
-        made = self.stages[spec.name] = AskStage(spec, lm)
+    def _ask(self, spec, shop):
+        made = self.stages[spec.name] = AskStage(spec, shop.lm)
         return made
 
     def compile(self, text, where="desk.yaml"):

@@ -281,7 +281,7 @@ TRANSFORMS = [
         ["stages.polite.transform: examples.support has"],
     ),
     ('soften"', 'soften", inline: maybe', ["stages.polite.inline: must be true or"]),
-    ('soften"', 'soften", attempts: 3', ["stages.polite.attempts: is unknown; known:"]),
+    ('soften"', 'soften", lm: demo', ["stages.polite.lm: is unknown; known:"]),
     (
         'soften"',
         'soften", inline: true, timeout: 1s',

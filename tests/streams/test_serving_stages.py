@@ -29,6 +29,7 @@ from streams.stages.probes import probes_of
 from streams.stages.prompt import Prompt
 from streams.stages.reading import Reader
 from streams.stages.reason import build_reason, reason_outputs
+from tests.streams.workshops import asking
 
 TICKET = "I was charged twice for my invoice"
 INPUTS = (
@@ -84,7 +85,7 @@ def run(calls=None, **rest):
 
 
 def compiled_stage(spec=SPEC, lm=None, build=build_predict):
-    stage = build(spec, lm or DemoLM("demo"))
+    stage = build(spec, asking(lm or DemoLM("demo")))
     assert isinstance(stage, CompiledStage)
     return stage
 
@@ -93,7 +94,7 @@ def program_stage(spec=SPEC, lm=None, build=build_predict):
     """Return what is built when a probe finds the smallest difference."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "agrees", lambda *_: False)
-        stage = build(spec, lm or DemoLM("demo"))
+        stage = build(spec, asking(lm or DemoLM("demo")))
     assert isinstance(stage, ProgramStage)
     return stage
 
@@ -214,19 +215,19 @@ def test_reason_adds_reasoning_and_nothing_else():
 )
 def test_reasoning_cannot_be_declared_twice(spec):
     with pytest.raises(ConfigError, match="reasoning"):
-        build_reason(spec, DemoLM("demo"))
-    assert build_predict(spec, DemoLM("demo")).name == "s"
+        build_reason(spec, asking(DemoLM("demo")))
+    assert build_predict(spec, asking(DemoLM("demo"))).name == "s"
 
 
 def test_names_that_dspy_needs_itself_are_refused():
     spec = StageSpec(name="s", inputs=(Field(name="lm", type=STR),), outputs=OUTPUTS)
     with pytest.raises(ConfigError):
-        build_predict(spec, DemoLM("demo"))
+        build_predict(spec, asking(DemoLM("demo")))
 
 
 def version(lm=None, build=build_predict, **changes):
     given = {"name": "draft", "inputs": INPUTS, "outputs": OUTPUTS, **changes}
-    return build(StageSpec(**given), lm or DemoLM("demo")).version
+    return build(StageSpec(**given), asking(lm or DemoLM("demo"))).version
 
 
 class OtherLM(DemoLM):
@@ -282,7 +283,7 @@ def test_the_smallest_difference_from_dspy_means_the_programs_way(
     monkeypatch, part, kind
 ):
     monkeypatch.setattr(compiled, part, kind)
-    assert isinstance(build_predict(SPEC, DemoLM("demo")), ProgramStage)
+    assert isinstance(build_predict(SPEC, asking(DemoLM("demo"))), ProgramStage)
 
 
 def test_probes_try_every_field_in_several_ways():

@@ -16,6 +16,7 @@ from streams.stage_spec import StageSpec
 from streams.stages import compiled
 from streams.stages.compiled import CompiledStage, ProgramStage
 from streams.stages.predict import build_predict
+from tests.streams.workshops import asking
 
 TYPES, _ = read_types({"Line": "sku: str, count: int[1..] = 1, price: Decimal[6, 2]"})
 READING = parse_signature(
@@ -63,7 +64,7 @@ class Says(DemoLM):
 
 
 def compiled_stage(lm):
-    stage = build_predict(SPEC, lm)
+    stage = build_predict(SPEC, asking(lm))
     assert isinstance(stage, CompiledStage)
     return stage
 
@@ -71,7 +72,7 @@ def compiled_stage(lm):
 def program_stage(lm):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "agrees", lambda *_: False)
-        stage = build_predict(SPEC, lm)
+        stage = build_predict(SPEC, asking(lm))
     assert isinstance(stage, ProgramStage)
     return stage
 

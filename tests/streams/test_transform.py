@@ -27,7 +27,7 @@ from streams.signatures.types import (
     OneOf,
     TupleOf,
 )
-from streams.stage_spec import StageSpec
+from streams.stage_spec import StageSpec, Workshop
 from streams.stages.transform import build_transform, describe_transform
 from streams.user_code import UserCode
 
@@ -103,7 +103,7 @@ def spec(target, signature="reply -> reply, note: str | None", *, inline=False):
         inputs=tuple(d.typed(None) for d in reading.inputs),
         outputs=tuple(d.typed(None) for d in reading.outputs),
         target=f"desk_code:{target}",
-        inline=inline,
+        options={"inline": inline},
     )
 
 
@@ -112,23 +112,25 @@ async def call(stage, **fields):
 
 
 async def test_an_inline_function_runs_on_the_loop(code):
-    stage = build_transform(spec("where", inline=True), code)
+    stage = build_transform(spec("where", inline=True), Workshop(code=code))
     assert (await call(stage, reply=""))["reply"] == threading.current_thread().name
 
 
 async def test_any_other_function_runs_on_a_thread_of_its_own_lane(code):
-    stage = build_transform(spec("where"), code)
+    stage = build_transform(spec("where"), Workshop(code=code))
     assert (await call(stage, reply=""))["reply"].startswith("penstock-code")
 
 
 async def test_an_async_function_is_awaited(code):
-    stage = build_transform(spec("later"), code)
+    stage = build_transform(spec("later"), Workshop(code=code))
     assert await call(stage, reply="x") == {"reply": "x", "note": "later"}
 
 
 async def test_a_function_cannot_spoil_its_inputs_for_others(code):
     for inline in (True, False):
-        stage = build_transform(spec("spoils", "tags: list[str] -> reply"), code)
+        stage = build_transform(
+            spec("spoils", "tags: list[str] -> reply"), Workshop(code=code)
+        )
         tags = ["a"]
         assert (await call(stage, tags=tags))["reply"] == "spoilt"
         assert tags == ["a"], inline
@@ -136,24 +138,24 @@ async def test_a_function_cannot_spoil_its_inputs_for_others(code):
 
 @pytest.mark.parametrize("target", ["stops", "leaves"])
 async def test_what_no_future_can_carry_is_a_bug_of_the_stage(code, target):
-    stage = build_transform(spec(target), code)
+    stage = build_transform(spec(target), Workshop(code=code))
     with pytest.raises(StageBugError):
         await asyncio.wait_for(call(stage, reply="x"), 5)
 
 
 async def test_what_is_no_dict_does_not_fit(code):
-    stage = build_transform(spec("number"), code)
+    stage = build_transform(spec("number"), Workshop(code=code))
     with pytest.raises(StageOutputError, match="returned int, not a dict of outputs"):
         await call(stage, reply="x")
 
 
 def test_the_version_changes_with_the_code(code, tmp_path):
-    first = build_transform(spec("polite"), code).version
+    first = build_transform(spec("polite"), Workshop(code=code)).version
     assert first.startswith("desk_code:polite@")
-    assert build_transform(spec("polite"), code).version == first
+    assert build_transform(spec("polite"), Workshop(code=code)).version == first
     (tmp_path / "desk_code.py").write_text(CODE + "\n# changed\n")
     del sys.modules["desk_code"]
-    assert build_transform(spec("polite"), code).version != first
+    assert build_transform(spec("polite"), Workshop(code=code)).version != first
 
 
 def test_code_without_source_is_refused(code, tmp_path):
@@ -161,12 +163,12 @@ def test_code_without_source_is_refused(code, tmp_path):
     (tmp_path / "desk_code.py").unlink()
     sys.modules["desk_code"].__file__ = None
     with pytest.raises(ConfigError, match="has no source"):
-        build_transform(spec("polite"), code)
+        build_transform(spec("polite"), Workshop(code=code))
 
 
 def test_a_function_must_take_the_inputs_of_its_signature(code):
     with pytest.raises(ConfigError, match="cannot be called with these inputs"):
-        build_transform(spec("polite", "reply, mood -> reply"), code)
+        build_transform(spec("polite", "reply, mood -> reply"), Workshop(code=code))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""One entry under ``stages:`` of a pipeline file: which keys it has, by its kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from streams.problems import meant
+from streams.section import Section
+from streams.stage_spec import StageKind
+
+LATER_KINDS: Final = ("react", "program", "template", "validate", "metric", "http")
+
+# An LM that has not answered after a minute has most often lost the call.
+LM_TIMEOUT_S: Final = 60.0
+LM_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageText:
+    """One entry under ``stages:``."""
+
+    name: str
+    kind: str
+    what: str
+    """The signature, or the target of user code."""
+    lm: str | None = None
+    instructions: str = ""
+    signature: str | None = None
+    """Of user code, where the file states one."""
+    timeout_s: float | None = None
+    attempts: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the kind's own keys say."""
+
+    @property
+    def path(self) -> str:
+        """Where the file says what the stage does."""
+        return f"stages.{self.name}.{self.kind}"
+
+
+def read_stage(
+    name: str, section: Section, kinds: Mapping[str, StageKind]
+) -> StageText | None:
+    """Return what the file says of stage *name*; None where it is unreadable."""
+    said = _kind(section, kinds) if section.readable else None
+    what = None if said is None else section.text(said, needed=True)
+    if said is None or what is None:
+        return None
+    kind = kinds[said]
+    section.only((said, *_keys(kind)))
+    if kind.asks_lm and section.has("stream"):
+        section.wrong("stream", "is not supported yet")
+    timeout_s, attempts = (LM_TIMEOUT_S, LM_ATTEMPTS) if kind.asks_lm else (None, 1)
+    return StageText(
+        name=name,
+        kind=said,
+        what=what,
+        lm=section.text("lm") if kind.asks_lm else None,
+        instructions=(section.text("instructions") or "") if kind.asks_lm else "",
+        signature=section.text("signature") if kind.describe else None,
+        timeout_s=section.seconds("timeout") or timeout_s,
+        attempts=section.whole("attempts", low=1, high=MAX_ATTEMPTS) or attempts,
+        options=kind.read(section),
+    )
+
+
+def _keys(kind: StageKind) -> tuple[str, ...]:
+    lms = ("lm", "instructions", "stream") if kind.asks_lm else ()
+    described = ("signature",) if kind.describe else ()
+    return ("timeout", "attempts", *lms, *described, *kind.keys)
+
+
+def _kind(section: Section, kinds: Mapping[str, StageKind]) -> str | None:
+    named = [key for key in section.values if key in kinds or key in LATER_KINDS]
+    if len(named) == 1 and named[0] in kinds:
+        return named[0]
+    if len(named) == 1:
+        section.wrong(named[0], "this kind of stage is not supported yet")
+    elif named:
+        section.wrong("", f"is of one kind only, not {' and '.join(named)}")
+    else:
+        unknown = next(iter(section.values), "")
+        section.wrong("", f"says no kind of stage; {meant(unknown, kinds)}")
+    return None
