@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.failpoint_rules import RULES, Rule, rules_of
-from agents.restore import Restored, Restorer, changelog
+from agents.restore import Restored, Restorer, always, changelog
 from agents.seams import Seams
 from agents.tables import JOURNAL, Change, DiskFullError, Store, StoreMark
 from agents.transactions import Committed, InDoubt, Outcome, Outgoing, Transactor
@@ -171,11 +171,13 @@ class FailingRestorer(Restorer):
         super().__init__(*args, **kwargs)
         self._restoring = restoring
 
-    async def restore(self, partitions: Iterable[int]) -> Restored:
+    async def restore(
+        self, partitions: Iterable[int], wanted: Callable[[], bool] = always
+    ) -> Restored:
         found = set(partitions)
         self._restoring |= found
         try:
-            return await super().restore(found)
+            return await super().restore(found, wanted)
         finally:
             self._restoring -= found
 

@@ -96,6 +96,10 @@ class ChangelogGoneError(ChangelogError):
         )
 
 
+class NotWantedError(Exception):
+    """A restore was given up: its partitions are somebody else's now."""
+
+
 class ChangelogUnmarkedError(ChangelogError):
     """A changelog has no identity record."""
 
@@ -183,7 +187,7 @@ def nobody(_read: int, _left: int) -> None:
 
 
 def always() -> bool:
-    """Assume that others are served."""
+    """Assume so."""
     return True
 
 
@@ -273,27 +277,32 @@ class Restorer:
         self._on_progress = on_progress
         self._serving = serving
 
-    async def restore(self, partitions: Iterable[int]) -> Restored:
+    async def restore(
+        self, partitions: Iterable[int], wanted: Callable[[], bool] = always
+    ) -> Restored:
         """Open the stores of *partitions* and bring them up to their changelogs.
 
+        *wanted* is asked after each slice; what was read until then is kept.
+
         Raises:
+            NotWantedError: *wanted* says no: the partitions are somebody else's now.
             ChangelogError: a changelog lost records, has no identity, or is gone.
             NewerStoreError: a newer penstock wrote a store.
             KafkaError: the broker cannot be reached.
         """
         began_s = self._clock.monotonic_s()
-        wanted = self._changelogs(partitions)
-        if not wanted:
+        changelogs = self._changelogs(partitions)
+        if not changelogs:
             return Restored(records=0, seconds=0.0)
-        for table, partition in wanted.values():
+        for table, partition in changelogs.values():
             # RocksDB opens in tens of milliseconds. A thread does not help who waits
             # for that one, rocksdict keeps the interpreter's lock; others go between.
             await asyncio.to_thread(self._shelf.open, table, partition)
-        progress = await self._read(wanted, trust=False)
+        progress = await self._read(changelogs, trust=False, wanted=wanted)
         seconds = self._clock.monotonic_s() - began_s
         log.info(
             "restore.done",
-            stores=len(wanted),
+            stores=len(changelogs),
             records=progress.records,
             seconds=round(seconds, 3),
             reading_s=round(progress.seconds, 3),
@@ -322,7 +331,11 @@ class Restorer:
         }
 
     async def _read(
-        self, wanted: Mapping[TopicPartition, StoreKey], *, trust: bool
+        self,
+        changelogs: Mapping[TopicPartition, StoreKey],
+        *,
+        trust: bool,
+        wanted: Callable[[], bool] = always,
     ) -> _Progress:
         # Who catches up reads a few records; who restores has something to tell.
         tell = nobody if trust else self._on_progress
@@ -332,8 +345,8 @@ class Restorer:
             await consumer.start()
             while True:
                 try:
-                    readings = await self._readings(consumer, wanted, trust=trust)
-                    return await self._drain(consumer, readings, tell)
+                    readings = await self._readings(consumer, changelogs, trust=trust)
+                    return await self._drain(consumer, readings, tell, wanted)
                 except OffsetOutOfRangeError as error:
                     at = {
                         f"{tp.topic}[{tp.partition}]": n
@@ -345,9 +358,13 @@ class Restorer:
             await consumer.stop()
 
     async def _readings(
-        self, consumer: Any, wanted: Mapping[TopicPartition, StoreKey], *, trust: bool
+        self,
+        consumer: Any,
+        changelogs: Mapping[TopicPartition, StoreKey],
+        *,
+        trust: bool,
     ) -> dict[TopicPartition, _Reading]:
-        tps = list(wanted)
+        tps = list(changelogs)
         consumer.assign(tps)
         try:
             begins = await consumer.beginning_offsets(tps)
@@ -357,7 +374,7 @@ class Restorer:
             raise
         firsts = {} if trust else await self._firsts(consumer, begins, ends)
         readings: dict[TopicPartition, _Reading] = {}
-        for tp, key in wanted.items():
+        for tp, key in changelogs.items():
             first = firsts.get(tp, ())
             found = _identity(first)
             store = self._shelf.stores[key]
@@ -445,6 +462,7 @@ class Restorer:
         consumer: Any,
         readings: Mapping[TopicPartition, _Reading],
         tell: OnProgress,
+        wanted: Callable[[], bool],
     ) -> _Progress:
         left = {tp for tp, r in readings.items() if r.at < r.end}
         for tp in readings.keys() - left:
@@ -454,6 +472,8 @@ class Restorer:
         progress = _Progress(left=offsets, tell=tell, clock=self._clock)
         fetched = {tp: r.first for tp, r in readings.items() if r.first}
         while left:
+            if not wanted():
+                raise NotWantedError
             went = 0
             # Where nothing came, markers may have been passed.
             for tp in fetched or list(left):

@@ -22,7 +22,7 @@ from agents.pending import Overlay
 from agents.position import KEY as POSITION_KEY
 from agents.position import MAX_SPAN, Position, SourcePosition, SourceTracker
 from agents.record import Record
-from agents.restore import Restorer, Shelf, changelog
+from agents.restore import NotWantedError, Restorer, Shelf, changelog
 from agents.sources import read_ends, start_of
 from agents.tables import TABLES, TASKS
 from agents.task import Handler, State, Task
@@ -137,8 +137,10 @@ class Tasks:
             self.opening = bool(fresh)
             while fresh and current() and not self.draining:
                 try:
-                    await self._open(fresh)
+                    await self._open(fresh, current)
                     break
+                except NotWantedError:
+                    await self._discard(fresh)
                 except (KafkaError, TimeoutError, OSError, ClaimError) as error:
                     log.warning("tasks.open_failed", fresh=fresh, error=repr(error))
                     await self._discard(fresh)
@@ -182,13 +184,13 @@ class Tasks:
             seen_ms = self._clock.now_ms() if whole else None
             self._shelf.close_partition(partition, seen_ms=seen_ms)
 
-    async def _open(self, fresh: list[int]) -> None:
+    async def _open(self, fresh: list[int], wanted: Callable[[], bool]) -> None:
         """Fence former owners, then restore, then read positions, then claim."""
         for partition in fresh:
             self._transactors[partition] = self._new_transactor(partition)
         await _all(self._transactors[p].renew() for p in fresh)
         tps = [TopicPartition(t, p) for t in self._topics for p in fresh]
-        restoring = asyncio.ensure_future(self._restorer.restore(fresh))
+        restoring = asyncio.ensure_future(self._restorer.restore(fresh, wanted))
         reading = asyncio.ensure_future(
             read_ends(self._bootstrap, self._settings.group, tps)
         )

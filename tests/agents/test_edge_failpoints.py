@@ -159,7 +159,7 @@ class ToldStore(MemoryStore):
 def restoring(store: object) -> object:
     """Return a restore that finds one record for *store*, then marks it."""
 
-    async def restore(_: Restorer, __: object) -> Restored:
+    async def restore(_: Restorer, *__: object) -> Restored:
         store.apply([(b"k", b"v")], MARK)
         return Restored(records=1, seconds=0.0)
 

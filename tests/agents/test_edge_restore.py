@@ -19,6 +19,7 @@ from agents.restore import (
     ChangelogGoneError,
     ChangelogTrimmedError,
     ChangelogUnmarkedError,
+    NotWantedError,
     Restorer,
     Shelf,
     changelog,
@@ -280,6 +281,18 @@ async def test_progress_ends_with_nothing_left_whatever_happens(bench):
     with pytest.raises(ChangelogTrimmedError):
         await restorer.restore([0])
     assert told == [(0, 0)]
+
+
+async def test_a_restore_for_somebody_else_ends_and_keeps_what_it_read(bench):
+    bench.sessions.rows += [(b"%02d" % i, b"1") for i in range(30)]
+    still = iter([True] * 5 + [False])
+    restorer = Restorer("", GROUP, bench.shelf, bench.clock, accept_loss=False)
+    with pytest.raises(NotWantedError):
+        await restorer.restore([0], lambda: next(still))
+    read = len(bench.table())
+    assert 0 < read < 30
+    assert (await bench.restore()).records <= 32 - read
+    assert len(bench.table()) == 30
 
 
 async def test_nothing_to_restore_asks_nobody(bench):

@@ -87,8 +87,8 @@ def stale_restore() -> None:
     """
     honest = Restorer.restore
 
-    async def restore(self: Restorer, partitions: list[int]) -> object:
-        restored = await honest(self, partitions)
+    async def restore(self: Restorer, partitions: list[int], *how: object) -> object:
+        restored = await honest(self, partitions, *how)
         for partition in partitions:
             _forget_newest(self._shelf.stores[SESSIONS, partition])
         return restored
