@@ -21,6 +21,7 @@ from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
 from agents.faust_edge import BUNDLE, Bundle, EdgeApp, EdgeConsumer, EdgeSchema
 from agents.gaps import Gaps
+from agents.group import sign_off
 from agents.health import Health
 from agents.http import HttpServer
 from agents.lease import Lease, renew_with
@@ -239,6 +240,9 @@ class Worker:
 
     async def drain(self) -> None:
         await self.tasks.drain()
+
+    async def leave(self, member_id: str) -> None:
+        await sign_off(self.bootstrap, self.settings.group, member_id)
 
     def fatal(self, error: BaseException) -> None:
         self._on_fatal(error)

@@ -14,13 +14,15 @@ thread. What it would do to offsets, state and shutdown is replaced here:
 ``EdgeThread``              reads committed records only, and those with garbled
                             header names; hands on so many bytes at once; can ask for
                             a rejoin; says its instance id, and hears who else has it;
-                            lets us hear what the group says
+                            lets us hear what the group says; leaves at once, with a
+                            join under way too
 ``EdgeRecovery``            restores through our tasks, not record by record; what
                             stays is read on meanwhile
 ``EdgeFlow``                empties no stream while the flow goes on
 ``EdgeTable``, ``EdgeStore``  a window onto the tasks' stores; agents cannot write
 ``EdgeApp``                 drains before Faust stops its tables; a rebalance drains
-                            nothing; an agent's error ends the worker
+                            nothing, and one while it stops ends no connection; an
+                            agent's error ends the worker
 ==========================  =====================================================
 
 Faust's own reasons for doing otherwise are in its source; ours are in the design, and
@@ -54,6 +56,7 @@ from agents.failures import InstanceTakenError
 from agents.fetch_bounds import bound
 from agents.fetched_records import forget_errors, read_leniently
 from agents.instance_name import say_name
+from agents.parting import part
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +128,13 @@ class Edge(Protocol):
         """Finish, commit and close every task."""
         ...
 
+    async def leave(self, member_id: str) -> None:
+        """Tell the group that *member_id* leaves; bounded in time, raises nothing.
+
+        Called in the consumer's thread, once everything is drained.
+        """
+        ...
+
     def fatal(self, error: BaseException) -> None:
         """End the worker with *error*."""
         ...
@@ -161,6 +171,13 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         if instance := app.conf.consumer_group_instance_id:
             say_name(consumer._coordinator, instance, self._instance_taken)  # noqa: SLF001
         app.edge.joining(consumer._coordinator)  # noqa: SLF001
+
+    async def on_thread_stop(self) -> None:
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        # A static member stays: it will be back.
+        if coordinator is not None and not self.app.conf.consumer_group_instance_id:
+            await part(coordinator, cast("EdgeApp", self.app).edge.leave)
+        await super().on_thread_stop()
 
     def _instance_taken(self) -> None:
         name = self.app.conf.consumer_group_instance_id
@@ -572,6 +589,12 @@ class EdgeApp(faust.App):
             self._consumer.stop_flow()
         await self.edge.drain()
         await super()._stop_consumer()
+
+    def _on_rebalance_when_stopped(self) -> None:
+        # Faust would close the consumer, from another thread: no heartbeat while we
+        # drain, and no word to the group at the end, which waits for us. So we stay a
+        # member to the end of the drain, whoever comes and goes.
+        self.rebalancing = False
 
     async def _on_agent_error(self, agent: Any, error: BaseException) -> None:
         # Faust would start the agent again, without the bundle that it had: records

@@ -12,6 +12,7 @@ import faust
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.transport.consumer import ConsumerThread
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents import faust_edge
@@ -68,6 +69,9 @@ class FakeEdge:
 
     async def drain(self) -> None:
         self.events.append("drained")
+
+    async def leave(self, member_id: str) -> None:
+        self.events.append(f"{member_id} left")
 
     def fatal(self, error: BaseException) -> None:
         self.failures.append(error)
@@ -705,6 +709,67 @@ async def test_an_app_without_a_consumer_drains_too(new_app):
     edge = FakeEdge()
     await new_app(edge)._stop_consumer()  # noqa: SLF001
     assert edge.events == ["drained"]
+
+
+class Coordinator:
+    """aiokafka's, closed as it is: it has nothing under way."""
+
+    member_id = "m1"
+
+    def __init__(self, events: list[str]) -> None:
+        self._events = events
+
+    async def _send_req(self, _request: object) -> None:
+        """Nobody asks for anything."""
+
+    async def close(self) -> None:
+        self._events.append("closed")
+
+
+@pytest.fixture
+def stopping(reading, monkeypatch) -> Any:
+    """Make the consumer's thread, whose own stop is written down and not done."""
+
+    async def fausts(_: object) -> None:
+        reading.edge.events.append("faust stops")
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_thread_stop", fausts)
+    reading.kafka._coordinator = Coordinator(reading.edge.events)  # noqa: SLF001
+    return reading.consumer._thread  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("instance", "told"), [(None, ["m1 left", "closed"]), ("a-0", [])]
+)
+async def test_a_stop_tells_the_group_unless_it_is_a_static_member(
+    stopping, reading, instance, told
+):
+    reading.app.conf.consumer_group_instance_id = instance
+    await stopping.on_thread_stop()
+    assert reading.edge.events == [*told, "faust stops"]
+
+
+@pytest.mark.parametrize("consumer", [None, SimpleNamespace(_coordinator=None)])
+async def test_a_stop_before_the_first_word_to_the_group_tells_nobody(
+    stopping, reading, consumer
+):
+    stopping._consumer = consumer  # noqa: SLF001
+    await stopping.on_thread_stop()
+    assert reading.edge.events == ["faust stops"]
+
+
+@pytest.mark.parametrize("hook", ["_on_partitions_revoked", "_on_partitions_assigned"])
+async def test_a_rebalance_while_it_drains_ends_no_connection(
+    reading, monkeypatch, hook
+):
+    """Seen: no heartbeat for the rest of the drain, and no word at its end."""
+    closed, app = [], reading.app
+    monkeypatch.setattr(reading.consumer, "close", lambda: closed.append("closed"))
+    app._stopped.set()  # noqa: SLF001
+    app.rebalancing = True  # set by the thread, before it asks
+    await getattr(app, hook)({HERE})
+    assert not closed
+    assert not app.rebalancing, "its fetcher would end as if it had crashed"
 
 
 async def test_assigned_partitions_are_those_of_the_sources(reading, new_app):

@@ -77,6 +77,9 @@ class ListEdge:
         self.on_drain()
         self.events.append("drained")
 
+    async def leave(self, member_id: str) -> None:
+        """Left to aiokafka."""
+
     def fatal(self, error: BaseException) -> None:
         self.failures.append(error)
 

@@ -86,6 +86,11 @@ def zombie_commit(town: Town, target: str, _: random.Random) -> None:
     until_s = time.perf_counter() + 2 * FAILPOINT_S
     while time.perf_counter() < until_s and asleep.status() != psutil.STATUS_STOPPED:
         time.sleep(0.1)
+    if asleep.status() != psutil.STATUS_STOPPED:
+        # It did not come that far. Nobody may stay who falls asleep some time later.
+        town.crew.end(target, signal.SIGKILL)
+        town.crew.start(target)
+        return
     time.sleep(ZOMBIE_S)
     worker.send(signal.SIGCONT)
 
