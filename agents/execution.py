@@ -20,7 +20,7 @@ from schemas.errors import EncodeError
 from schemas.records import ErrorInfo, Request, Result, Source, StageResult
 from streams.clock import Clock
 from streams.errors import StageBugError
-from streams.journal import Journal, entry_key, pack, unpack
+from streams.journal import Entry, Journal, entry_key, pack, unpack
 from streams.plan import Pipeline
 from streams.run import RunStart
 from streams.session import Session
@@ -173,27 +173,47 @@ class Execution:
 
     def _emit(self, progress: Progress) -> None:
         """Settle what finished in the middle of the run."""
-        writes = tuple(
-            Write(table=JOURNAL, key=self._journal_key(entry_key(e)), value=pack(e))
-            for e in progress.entries
-        )
-        records = [] if progress.stage is None else [self._stage(progress.stage)]
+        stage, writes = progress.stage, self._journal_writes(progress.entries)
+        records = [] if stage is None else [self._stage(stage)]
         if not self._fits(records, writes):
-            # Too large to remember: a crash pays this stage again. The run goes on,
-            # and most likely ends with result.too_large.
             log.warning(
                 "journal.too_large", request_id=self._arrived.request.request_id
             )
-            return
+            if stage is None:
+                return
+            # Too large to remember: a crash pays this stage again, and tells of it
+            # again. Its number is taken: readers count without a gap.
+            stage = _without_outputs(stage, "result.too_large", "too large to keep")
+            records, writes = (
+                [self._stage(stage)],
+                self._journal_writes(progress.instead),
+            )
         self._journalled.update(write.key for write in writes)
         self._view.settle(
             Pending(
                 settlement=Settlement(records=tuple(records), writes=writes),
-                # Without the record that was refused: the answer stays paid for.
-                instead=lambda _reason: Pending(
-                    settlement=Settlement(writes=writes), instead=nothing_smaller
-                ),
+                instead=lambda reason: self._entries_of(stage, writes, reason),
             )
+        )
+
+    def _entries_of(
+        self, stage: StageResult | None, writes: tuple[Write, ...], reason: str
+    ) -> Pending:
+        """Return what settles in place of progress that Kafka refused."""
+        # Without the record, if it is refused again: the answer stays paid for.
+        bare = Pending(settlement=Settlement(writes=writes), instead=nothing_smaller)
+        if stage is None or stage.outputs is None:
+            return bare
+        refused = _without_outputs(stage, "result.refused", reason)
+        return Pending(
+            settlement=Settlement(records=(self._stage(refused),), writes=writes),
+            instead=lambda _reason: bare,
+        )
+
+    def _journal_writes(self, entries: Sequence[Entry]) -> tuple[Write, ...]:
+        return tuple(
+            Write(table=JOURNAL, key=self._journal_key(entry_key(e)), value=pack(e))
+            for e in entries
         )
 
     def _session(self) -> Session | None:
@@ -258,11 +278,8 @@ class Execution:
         try:
             value = serde.stage(stage)
         except EncodeError as error:
-            info = ErrorInfo(
-                code="result.unencodable", message=str(error)[:MESSAGE_CHARS]
-            )
             value = serde.stage(
-                replace(stage, status="ERROR", outputs=None, error=info)
+                _without_outputs(stage, "result.unencodable", str(error))
             )
         return self._publish(self._parts.serde.topics.stages, value)
 
@@ -311,6 +328,11 @@ def _forgetting(session: Session, request_ids: Collection[str]) -> Session:
     """Return *session* with all its turns counted, and those of *request_ids* gone."""
     history = tuple(t for t in session.history if t.request_id not in request_ids)
     return replace(session, history=history)
+
+
+def _without_outputs(stage: StageResult, code: str, message: str) -> StageResult:
+    error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
+    return replace(stage, status="ERROR", outputs=None, error=error)
 
 
 def _size(item: Publish | Write) -> int:

@@ -16,6 +16,9 @@ EdgeError                       .exit_code
 ├── DescriptorLimitError        too few open files allowed          exit 2
 ├── ClockError                  the wall clock is years off         exit 2
 ├── ChangelogBusyError          two `topics apply` at once
+├── NoReleaseError              no schemas to compare with          exit 2
+├── ReleaseTakenError           what was released never changes
+├── SchemasBreakError           .problems: who breaks, and by what
 └── TopicError                  .problems: all of them              exit 2
 """
 
@@ -437,3 +440,38 @@ class DemoFailedError(DemoError):
     def __init__(self, log: Path) -> None:
         super().__init__(f"not every request got its one result: see {log}")
         self.log = log
+
+
+class NoReleaseError(EdgeError):
+    """There is no release to compare with."""
+
+    code = "schemas.no_release"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder} holds no release: `penstock schemas export` writes one, or "
+            "name where they are with --released"
+        )
+
+
+class ReleaseTakenError(EdgeError):
+    """A version was released with other schemas than it has now."""
+
+    code = "schemas.taken"
+
+    def __init__(self, pipeline: str, version: int, path: Path) -> None:
+        super().__init__(
+            f"{pipeline} version {version} was released with another schema ({path}): "
+            f"raise `version:` in its file, `penstock schemas diff` says what changed"
+        )
+
+
+class SchemasBreakError(EdgeError):
+    """Somebody who uses a pipeline breaks; *problems* say who, and by what."""
+
+    code = "schemas.break"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)

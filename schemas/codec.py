@@ -178,5 +178,6 @@ def encode(schema: ParsedSchema, value: Mapping[str, Any]) -> bytes:
 
 def _encode_with_fastavro(schema: ParsedSchema, value: Mapping[str, Any]) -> bytes:
     body = BytesIO()
-    fastavro.schemaless_writer(body, schema.parsed, value)
+    # A tuple is a value of ours, and not fastavro's way to name a union's branch.
+    fastavro.schemaless_writer(body, schema.parsed, value, disable_tuple_notation=True)
     return body.getvalue()

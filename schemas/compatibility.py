@@ -45,13 +45,23 @@ def problems(level: Level, text: str, earlier: Iterable[tuple[int, str]]) -> lis
     Raises:
         InvalidSchemaError: Avro's reference implementation refuses *text*.
     """
-    new = _parse(text)
-    found = []
-    for version, old_text in earlier:
-        old = _parse(old_text)
-        reader, writer = (new, old) if level == "BACKWARD_TRANSITIVE" else (old, new)
-        found += [f"version {version}: {why}" for why in _reasons(reader, writer)]
-    return found
+    check_strictly(text)
+    return [
+        f"version {version}: {why}"
+        for version, old_text in earlier
+        for why in incompatibilities(level, text, old_text)
+    ]
+
+
+def incompatibilities(level: Level, new_text: str, old_text: str) -> list[str]:
+    """Return why *new_text* may not follow *old_text*, as Avro's checker says it.
+
+    Raises:
+        InvalidSchemaError: Avro's reference implementation refuses one of them.
+    """
+    new, old = _parse(new_text), _parse(old_text)
+    reader, writer = (new, old) if level == "BACKWARD_TRANSITIVE" else (old, new)
+    return _reasons(reader, writer)
 
 
 def _reasons(reader: Schema, writer: Schema) -> list[str]:

@@ -112,6 +112,9 @@ def stage_result_value(record: StageResult) -> dict[str, Any]:
         "attempts": record.attempts,
         "version": record.version,
         "source": _source_value(record.source),
+        "path": record.path,
+        "event": record.event,
+        "percent": record.percent,
     }
 
 
@@ -136,6 +139,7 @@ def result_value(record: Result) -> dict[str, Any]:
         },
         "versions": record.versions,
         "source": _source_value(record.source),
+        "sequence": record.sequence,
     }
 
 

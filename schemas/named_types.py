@@ -8,6 +8,9 @@ names of two pipelines must not meet.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.identity import AvroSchema
+from schemas.limits import NAMED
+
 RECORDS: Final = "types"
 
 
@@ -33,3 +36,19 @@ def _placed(schema: Any, namespace: str, seen: set[str]) -> Any:  # noqa: ANN401
         if part in made:
             made[part] = _placed(made[part], namespace, seen)
     return made
+
+
+def definitions(schema: AvroSchema) -> dict[str, AvroSchema]:
+    """Return the named types of *schema*, in fastavro's form, by full name."""
+    found: dict[str, AvroSchema] = {}
+    left: list[Any] = [schema]
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left += one
+        elif isinstance(one, dict):
+            if one["type"] in NAMED:
+                found[one["name"]] = one
+            left += [field["type"] for field in one.get("fields", ())]
+            left += [one[part] for part in ("items", "values") if part in one]
+    return found

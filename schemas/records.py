@@ -6,9 +6,11 @@ from typing import Any, Final, Literal
 from msgspec import Struct, field
 
 Status = Literal["OK", "PARTIAL", "ERROR", "REJECTED", "EXPIRED", "CANCELLED"]
+Event = Literal["finished", "started", "percent", "skipped"]
 Mode = Literal["NORMAL", "DRY_RUN", "DEBUG"]
 
 STATUSES: Final = ("OK", "PARTIAL", "ERROR", "REJECTED", "EXPIRED", "CANCELLED")
+EVENTS: Final = ("finished", "started", "percent", "skipped")
 MODES: Final = ("NORMAL", "DRY_RUN", "DEBUG")
 
 
@@ -89,7 +91,7 @@ class Timings(Struct, frozen=True, kw_only=True):
 
 
 class StageResult(Struct, frozen=True, kw_only=True):
-    """What one stage left behind."""
+    """What one stage left behind, or how far it is."""
 
     request_id: str
     pipeline: str
@@ -110,6 +112,15 @@ class StageResult(Struct, frozen=True, kw_only=True):
     version: str = ""
     """``program@fingerprint`` of what the stage ran."""
     source: Source | None = None
+    path: str = ""
+    """Iteration path, ``map.1/17/sum_up``; outside of maps and loops the stage's name.
+    Of ``percent`` that of the map or loop, and so is *stage*."""
+    event: Event = "finished"
+    """``skipped``: not run, for want of what a stage that failed would have made; the
+    error is that stage's. ``started``: *attempts* counts the workers that took it up.
+    """
+    percent: int | None = None
+    """Of a map's elements, or of a loop's iterations at most, those that ended."""
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -129,3 +140,5 @@ class Result(Struct, frozen=True, kw_only=True):
     timings: Timings = field(default_factory=Timings)
     versions: Mapping[str, str] = field(default_factory=dict)
     source: Source | None = None
+    sequence: int = 0
+    """That of the request's last stage record; 0 if it has none."""

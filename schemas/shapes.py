@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from schemas.identity import AvroSchema
 from schemas.named_types import place_records
-from schemas.records import MODES, STATUSES
+from schemas.records import EVENTS, MODES, STATUSES
 
 AvroField = dict[str, Any]
 """A field as Avro has it: ``{"name", "type", "doc"?, "default"?}``."""
@@ -117,6 +117,19 @@ def stage_result_schema(
             _field("attempts", "int", "Answers it took, from 1.", default=1),
             _field("version", "string", "Its program@fingerprint.", default=""),
             _source(),
+            _field(
+                "path",
+                "string",
+                "Where in the flow: map.1/17/sum_up is in element 17 of its first map.",
+                default="",
+            ),
+            _field(
+                "event",
+                _choice(EVENTS),
+                "What this record reports; more than finished if the pipeline says so.",
+                default="finished",
+            ),
+            _optional("percent", "int", "With event percent: how much of path ended."),
         ],
     )
 
@@ -160,8 +173,20 @@ def result_schema(namespace: str, outputs: Sequence[AvroField]) -> Schema:
                 default={},
             ),
             _source(),
+            _field("sequence", "int", "Of its last stage record, else 0.", default=0),
         ],
     )
+
+
+def or_null(field: AvroField) -> AvroField:
+    """Return *field* as it is where its value may be missing: null, too."""
+    kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    if "null" in kinds:
+        return field
+    if "default" in field:
+        # The default of a union has to be of its first type.
+        return {**field, "type": [*kinds, "null"]}
+    return {**field, "type": ["null", *kinds], "default": None}
 
 
 def _identity() -> list[AvroField]:

@@ -13,7 +13,6 @@ from schemas.records import Usage
 from streams.calls import NO_USAGE, StageCalls
 from streams.errors import (
     DeadlineError,
-    ModelBusyError,
     StageBugError,
     StageError,
     StageOutputError,
@@ -46,11 +45,11 @@ async def perform(
     """Run the stage until it ends. Raises nothing but ``CancelledError``."""
     attempt = 0
     while True:
-        if not calls.permit.granted():
-            await calls.permit.wait()
+        if not calls.purse.permit.granted():
+            await calls.purse.permit.wait()
         if _left_s(run) <= 0:
             late = _late(planned, run)
-            return StageEnd(attempts=attempt, usage=calls.usage, error=late)
+            return StageEnd(attempts=attempt, usage=calls.purse.usage, error=late)
         was_up = _is_up(planned)
         try:
             outputs, used = await _once(planned, fields, run, calls)
@@ -60,7 +59,7 @@ async def perform(
             _count(recorder, planned, "")
             # What a stage asked through its calls is counted there, failed attempts
             # included; only a stage with means of its own reports what it used.
-            usage = used if calls.usage is NO_USAGE else calls.usage
+            usage = used if calls.purse.usage is NO_USAGE else calls.purse.usage
             return StageEnd(attempts=attempt + 1, usage=usage, outputs=outputs)
         _count(recorder, planned, error.code)
         delay_s: float | None = 0.0
@@ -68,9 +67,9 @@ async def perform(
         # and the request waits on until its deadline.
         if (was_up and _is_up(planned)) or not isinstance(error, StageTimeoutError):
             attempt += 1
-            delay_s = _delay_s(planned, run, attempt, error)
+            delay_s = _delay_s(planned, run, attempt, error, calls.site)
         if delay_s is None:
-            return StageEnd(attempts=attempt, usage=calls.usage, error=error)
+            return StageEnd(attempts=attempt, usage=calls.purse.usage, error=error)
         calls.fail(burn=isinstance(error, StageOutputError))
         await run.clock.sleep(delay_s)
 
@@ -112,7 +111,7 @@ async def _within_budget(
     if left_s == timeout_s == math.inf:
         return await planned.stage(fields, run)
     budget = Budget(timeout_s=timeout_s, left_s=left_s)
-    calls.queued = budget.paused
+    calls.purse.queued = budget.paused
     try:
         async with budget.scope:
             return await planned.stage(fields, run)
@@ -182,7 +181,11 @@ def _is_up(planned: PlannedStage) -> bool:
 
 
 def _delay_s(
-    planned: PlannedStage, run: RunContext, attempt: int, error: StreamsError
+    planned: PlannedStage,
+    run: RunContext,
+    attempt: int,
+    error: StreamsError,
+    site: str,
 ) -> float | None:
     if not error.retryable:
         return None
@@ -192,8 +195,8 @@ def _delay_s(
     return planned.retry.delay_after(
         attempt,
         left_s=_left_s(run),
-        jitter=_jitter(f"{run.request_id}/{planned.name}/{attempt}"),
-        asked_s=error.retry_after_s if isinstance(error, ModelBusyError) else None,
+        jitter=_jitter(f"{run.request_id}/{site}/{attempt}"),
+        asked_s=error.retry_after_s if isinstance(error, StageError) else None,
     )
 
 

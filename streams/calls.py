@@ -2,21 +2,27 @@
 
 An answer is *pending* from the moment it arrives until either the stage finishes (its
 entry supersedes those of its calls) or something else may go wrong: the next call
-begins, or the attempt fails. Then it is emitted, so that it is never paid again.
+begins, another one is still under way, or the attempt fails. Then it is emitted, so
+that it is never paid again.
 
 Ordinals count the calls of an attempt. An attempt that failed for want of an answer
 is repeated from the same ordinal: what was answered is not asked again. An attempt
 whose answers could not be used (``StageOutputError``) burns them: the next one begins
 behind them, and asks anew. A resumed run goes the same way, answer by answer.
+
+Calls at the same time have no order that a resumed run could follow, so each line of
+them counts by itself, in a *branch*: branch 2 of stage ``draft`` is ``draft/2``, and
+after the n-th burnt attempt ``draft/~n/2``.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
 import orjson
+from msgspec import Struct, field
 
 from schemas.records import Usage
 from streams.journal import CallEntry, Entry
@@ -30,101 +36,161 @@ NO_USAGE: Final = Usage()
 _REMEMBERED: Final = Usage(cached_calls=1)
 
 
+class Purse(Struct, kw_only=True):
+    """What the calls of a stage are paid from: shared by all its branches."""
+
+    request_id: str
+    stage: str
+    journal: Mapping[tuple[str, int], CallEntry]
+    emit: Callable[[tuple[Entry, ...]], None]
+    recorder: Recorder
+    permit: Permit = ALWAYS
+    """Needed for each attempt, and for each call."""
+    queued: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What calls enter while they wait for a slot; the attempt's budget."""
+    usage: Usage = NO_USAGE
+    """Of all calls so far, whether or not their answers could be used."""
+    _pending: list[CallEntry] = field(default_factory=list)
+    _under_way: int = 0
+
+    def keep(self, entry: CallEntry) -> None:
+        """Remember *entry*; it may wait for its stage if nothing else is awaited."""
+        if entry.usage is not NO_USAGE:
+            self.usage = self.usage.plus(entry.usage)
+        self._pending.append(entry)
+        if self._under_way:
+            self.save()
+
+    def save(self) -> None:
+        """Emit the answers that no entry holds yet."""
+        if self._pending:
+            self.emit(tuple(self._pending))
+            self._pending.clear()
+
+    @contextmanager
+    def paying(self) -> Iterator[None]:
+        """Do something inside that costs; what was had before is saved first."""
+        self.save()
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+
 class StageCalls:
     """Implements :class:`streams.stage.Calls` for one stage of one run."""
 
     __slots__ = (
         "_answered",
         "_base",
-        "_emit",
-        "_journal",
+        "_branches",
+        "_burnt",
         "_next",
-        "_pending",
-        "_recorder",
-        "_stage",
-        "permit",
-        "queued",
-        "usage",
+        "purse",
+        "site",
     )
 
-    def __init__(
-        self,
-        stage: str,
-        journal: Mapping[tuple[str, int], CallEntry],
-        emit: Callable[[tuple[Entry, ...]], None],
-        recorder: Recorder,
-        permit: Permit = ALWAYS,
-    ) -> None:
-        self.permit = permit
-        """Needed for each attempt, and for each call."""
-        self.usage = NO_USAGE
-        """Of all calls so far, whether or not their answers could be used."""
-        self.queued: Callable[[], AbstractContextManager[None]] = nullcontext
-        """What calls enter while they wait for a slot; the attempt's budget."""
-        self._stage = stage
-        self._journal = journal
-        self._emit = emit
-        self._recorder = recorder
+    def __init__(self, purse: Purse, site: str) -> None:
+        self.purse = purse
+        self.site = site
+        """Iteration path of the stage, or a branch below it."""
         self._answered: dict[int, CallEntry] = {}
-        self._pending: list[CallEntry] = []
+        self._branches: dict[str, StageCalls] = {}
+        self._burnt = 0
         self._base = 0
         self._next = 0
 
     async def ask(self, lm: LM, call: LMCall) -> Answer:
         """Return the remembered answer of this call, or pay for a new one."""
-        ordinal = self._next
-        self._next += 1
+        purse, ordinal = self.purse, self._take_ordinal()
         digest = digest_of(lm, call)
         known = self._remembered(ordinal, digest)
         if known is not None:
             return Answer(text=known.text, usage=_REMEMBERED)
-        self.save()
         # Servers may keep answers by this id: only the same call may have it again.
         named = replace(
             call,
-            request_id=f"{call.request_id}/{ordinal}",
-            queued=self.queued,
-            permit=self.permit,
+            request_id=f"{purse.request_id}/{self.site}/{ordinal}",
+            queued=purse.queued,
+            permit=purse.permit,
         )
-        answer = await lm.complete(self._stage, named)
+        with purse.paying():
+            answer = await lm.complete(purse.stage, named)
+        self._keep(ordinal, digest, answer)
+        return answer
+
+    async def effect(
+        self, name: str, digest: str, run: Callable[[], Awaitable[str]]
+    ) -> str:
+        """Return what *run* returned for *name* and *digest*, run once if ever."""
+        ordinal, digest = self._take_ordinal(), f"{name} {digest}"
+        known = self._remembered(ordinal, digest, is_call=False)
+        if known is not None:
+            return known.text
+        with self.purse.paying():
+            text = await run()
+        self._keep(ordinal, digest, Answer(text=text, usage=NO_USAGE))
+        return text
+
+    def branch(self, name: str) -> "StageCalls":
+        """Return calls that count by themselves; the same ones for the same name."""
+        found = self._branches.get(name)
+        if found is None:
+            path = f"~{self._burnt}/{name}" if self._burnt else name
+            found = StageCalls(self.purse, f"{self.site}/{path}")
+            self._branches[name] = found
+        return found
+
+    def fail(self, *, burn: bool) -> None:
+        """End an attempt that failed; *burn* its answers if they are of no use."""
+        self.purse.save()
+        if burn:
+            # How far each branch had come depends on the moment: they begin anew
+            # under other names, not behind what they had asked.
+            self._branches.clear()
+            self._burnt += 1
+            self._base = self._next
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._next = self._base
+        for branch in self._branches.values():
+            branch._rewind()  # noqa: SLF001 - of the same class
+
+    def _take_ordinal(self) -> int:
+        ordinal = self._next
+        self._next += 1
+        return ordinal
+
+    def _keep(self, ordinal: int, digest: str, answer: Answer) -> None:
         entry = CallEntry(
-            stage=self._stage,
+            site=self.site,
             ordinal=ordinal,
             digest=digest,
             text=answer.text,
             usage=answer.usage,
         )
         self._answered[ordinal] = entry
-        self._pending.append(entry)
-        self.usage = self.usage.plus(answer.usage)
-        return answer
+        self.purse.keep(entry)
 
-    def fail(self, *, burn: bool) -> None:
-        """End an attempt that failed; *burn* its answers if they are of no use."""
-        self.save()
-        if burn:
-            self._base = self._next
-        self._next = self._base
-
-    def save(self) -> None:
-        """Emit the answers that no entry holds yet."""
-        if self._pending:
-            self._emit(tuple(self._pending))
-            self._pending.clear()
-
-    def _remembered(self, ordinal: int, digest: str) -> CallEntry | None:
-        here = self._answered.get(ordinal)
+    def _remembered(
+        self, ordinal: int, digest: str, *, is_call: bool = True
+    ) -> CallEntry | None:
+        purse, here = self.purse, self._answered.get(ordinal)
         if here is not None and here.digest == digest:
             return here
-        stored = self._journal.get((self._stage, ordinal))
+        stored = purse.journal.get((self.site, ordinal))
         if stored is None:
             return None
         if stored.digest != digest:
-            self._recorder.count("penstock_journal_misses_total", stage=self._stage)
+            purse.recorder.count("penstock_journal_misses_total", stage=purse.stage)
             return None
-        self._recorder.count("penstock_journal_hits_total", kind="call")
+        kind = "call" if is_call else "effect"
+        purse.recorder.count("penstock_journal_hits_total", kind=kind)
         self._answered[ordinal] = stored
-        self.usage = self.usage.plus(_REMEMBERED)
+        if is_call:
+            purse.usage = purse.usage.plus(_REMEMBERED)
         return stored
 
 

@@ -7,24 +7,32 @@ and a pipeline of transforms alone should pay neither.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from streams.clock import Clock
 from streams.config import Settings
 from streams.lms.opening import open_lm
+from streams.lms.options import Options
 from streams.lms.providers import PROVIDERS, Provider
 from streams.metrics import Recorder
 from streams.pipeline import Toolbox
+from streams.program_file import PROGRAM_KEYS, read_program
+from streams.section import Section
 from streams.signatures.types import Field
 from streams.stage import Stage
 from streams.stage_spec import StageKind, StageSpec, Workshop
+from streams.stages.metric import METRIC_KEYS, build_metric, read_metric
 from streams.stages.transform import (
     TRANSFORM_KEYS,
     build_transform,
     describe_transform,
     read_transform,
 )
+from streams.stages.validate import VALIDATE_KEYS, build_validate, read_validate
+from streams.tools import USE_KEYS, read_tool_use
+from streams.trials import TRIAL_KEYS, read_trials
 from streams.user_code import UserCode
+from streams.web import Web
 
 # ruff: noqa: PLC0415 - the late imports are this file's purpose
 
@@ -47,16 +55,104 @@ def _reason_leaves(spec: StageSpec) -> tuple[Field, ...]:
     return reason_outputs(spec)
 
 
+def _react(spec: StageSpec, shop: Workshop) -> Stage:
+    from streams.stages.react import build_react
+
+    return build_react(spec, shop)
+
+
+def _react_leaves(spec: StageSpec) -> tuple[Field, ...]:
+    from streams.stages.react import react_outputs
+
+    return react_outputs(spec)
+
+
+def _read_react(section: Section) -> Mapping[str, Any]:
+    return {**read_trials(section), "tool_use": read_tool_use(section)}
+
+
+def _program(spec: StageSpec, shop: Workshop) -> Stage:
+    from streams.stages.program import build_program
+
+    return build_program(spec, shop)
+
+
+def _program_leaves(spec: StageSpec) -> tuple[Field, ...]:
+    from streams.stages.program import program_outputs
+
+    return program_outputs(spec)
+
+
+def _read_program(section: Section) -> Mapping[str, Any]:
+    return {**_read_react(section), **read_program(section)}
+
+
+def _template(spec: StageSpec, shop: Workshop) -> Stage:
+    from streams.stages.template import build_template
+
+    return build_template(spec, shop)
+
+
+def _read_template(section: Section) -> Mapping[str, Any]:
+    from streams.stages.template import read_template
+
+    return read_template(section)
+
+
+def _http(spec: StageSpec, shop: Workshop) -> Stage:
+    from streams.stages.http import build_http
+
+    return build_http(spec, shop)
+
+
+def _read_http(section: Section) -> Mapping[str, Any]:
+    from streams.stages.http import read_http
+
+    return read_http(section)
+
+
 STAGE_KINDS: Final[Mapping[str, StageKind]] = {
-    "predict": StageKind(build=_predict, asks_lm=True),
-    "reason": StageKind(build=_reason, asks_lm=True, leaves=_reason_leaves),
+    "predict": StageKind(
+        build=_predict, asks_lm=True, keys=TRIAL_KEYS, read=read_trials
+    ),
+    "reason": StageKind(
+        build=_reason,
+        asks_lm=True,
+        leaves=_reason_leaves,
+        keys=TRIAL_KEYS,
+        read=read_trials,
+    ),
+    "react": StageKind(
+        build=_react,
+        asks_lm=True,
+        leaves=_react_leaves,
+        keys=(*USE_KEYS, *TRIAL_KEYS),
+        read=_read_react,
+    ),
+    "program": StageKind(
+        build=_program,
+        asks_lm=True,
+        leaves=_program_leaves,
+        keys=(*PROGRAM_KEYS, *USE_KEYS, *TRIAL_KEYS),
+        read=_read_program,
+    ),
     "transform": StageKind(
         build=build_transform,
         describe=describe_transform,
         keys=TRANSFORM_KEYS,
         read=read_transform,
     ),
+    # Late too: Jinja and aiohttp take a quarter of a second each.
+    "template": StageKind(build=_template, keys=("text",), read=_read_template),
+    "http": StageKind(
+        build=_http, keys=("url", "method", "headers", "body", "at"), read=_read_http
+    ),
+    "validate": StageKind(build=build_validate, keys=VALIDATE_KEYS, read=read_validate),
+    "metric": StageKind(build=build_metric, keys=METRIC_KEYS, read=read_metric),
 }
+
+LM_OPTIONS: Final = tuple(Options.__dataclass_fields__)
+"""Keys of an entry under ``lms:``."""
 
 LMS: Final[Mapping[str, Provider]] = PROVIDERS
 """By the beginning of a model's name; beside them, ``local/demo`` is built in."""
@@ -70,4 +166,6 @@ def toolbox(
         kinds=STAGE_KINDS,
         open_lm=partial(open_lm, env=env, recorder=recorder, clock=clock),
         code=UserCode.of(settings),
+        web=Web.of(settings, env),
+        folder=settings.pipelines_dir,
     )

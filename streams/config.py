@@ -74,6 +74,9 @@ class Settings:
     """Address of health, metrics and the embedded registry."""
     http_port: int = 8080
     """Their port; 0 picks a free one, printed at start."""
+    http_hosts: str = ""
+    """Servers that `http` stages may ask, comma-separated: ``api.example.org`` at its
+    scheme's port, or ``host:port``. Empty: none."""
     registry_url: str = ""
     """A Confluent-compatible schema registry. Empty: the embedded one."""
     registry_register: bool = True
@@ -142,6 +145,7 @@ class Settings:
 
 RESERVED: Final = (
     PREFIX + "LM_",  # keys of LMs: PENSTOCK_LM_<NAME>_API_KEY
+    PREFIX + "SECRET_",  # what `http` stages may send in headers
     PREFIX + "FAILPOINTS",  # agents/failpoints.py, and its seed
     PREFIX + "TEST_",
     PREFIX + "CACHE_",  # where the dev broker keeps jars and data

@@ -2,16 +2,26 @@
 
 StreamsError
 ├── ConfigError                    .problems: all of them
+│   └── OptionsError               each begins with the key that it is about
 ├── RequestError                   .field; the request is rejected, before any stage
 │   ├── PipelineMismatchError · VersionUnknownError · ModeUnsupportedError
 │   └── InputsError                .problems: all of them, by field
 ├── StageError                     .stage
 │   ├── StageInputError · StageOutputError · StageBugError
 │   ├── StageTimeoutError          .budget_s                          retryable
+│   ├── TemplateError              .field
+│   ├── RulesError                 .broken: the names of the rules
+│   ├── HttpError                  .host
+│   │   ├── HttpUnreachableError   refused, reset, silent             retryable
+│   │   ├── HttpBusyError          .retry_after_s (429), 5xx          retryable
+│   │   ├── HttpStatusError        any other status but 2xx
+│   │   └── HttpAnswerError        not what was to be answered        retryable
 │   └── ModelError                 .lm
 │       ├── ModelUnavailableError  refused, reset, 5xx                retryable
 │       ├── ModelBusyError         .retry_after_s (429)               retryable
 │       └── ModelRefusedError      401, 403, 400, 404: will not change
+│           └── ModelContextError  the messages are too long for it
+├── ConditionError                 a condition of the flow has no value
 ├── DeadlineError                  the request's time is over
 └── StateError                     a stored session or journal entry cannot be used
     └── StateNewerError            a newer version stored it: stop
@@ -36,6 +46,12 @@ class ConfigError(StreamsError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class OptionsError(ConfigError):
+    """Keys of one entry cannot be used; each problem begins with its key, ``by:``."""
+
+    code = "config.options"
 
 
 class RequestError(StreamsError):
@@ -91,6 +107,8 @@ class StageError(StreamsError):
     """A stage did not do its work."""
 
     code = "stage"
+    retry_after_s: float | None = None
+    """Seconds for which whoever was asked wants to be left alone."""
 
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(f"{stage}: {reason}")
@@ -131,6 +149,73 @@ class StageTimeoutError(StageError):
         self.budget_s = budget_s
 
 
+class TemplateError(StageError):
+    """A template has no text for the fields that it was given."""
+
+    code = "stage.template"
+
+    def __init__(self, stage: str, field: str, reason: str) -> None:
+        super().__init__(stage, f"{field}: {reason}")
+        self.field = field
+
+
+class RulesError(StageError):
+    """Rules that must hold are broken."""
+
+    code = "stage.invalid"
+
+    def __init__(self, stage: str, broken: Sequence[str]) -> None:
+        super().__init__(stage, f"broken: {'; '.join(broken)}")
+        self.broken = tuple(broken)
+
+
+class HttpError(StageError):
+    """A server that a stage asked did not give what was wanted."""
+
+    code = "http"
+
+    def __init__(self, stage: str, host: str, reason: str) -> None:
+        super().__init__(stage, f"{host}: {reason}")
+        self.host = host
+
+
+class HttpUnreachableError(HttpError):
+    """No answer came."""
+
+    code = "http.unreachable"
+    retryable = True
+
+
+class HttpBusyError(HttpError):
+    """The server cannot answer now: 429, 5xx and their like."""
+
+    code = "http.busy"
+    retryable = True
+
+    def __init__(
+        self, stage: str, host: str, status: int, retry_after_s: float | None
+    ) -> None:
+        super().__init__(stage, host, f"status {status}")
+        self.retry_after_s = retry_after_s
+
+
+class HttpStatusError(HttpError):
+    """The server will not answer this request however often we ask."""
+
+    code = "http.status"
+
+    def __init__(self, stage: str, host: str, status: int) -> None:
+        super().__init__(stage, host, f"status {status}")
+        self.status = status
+
+
+class HttpAnswerError(HttpError):
+    """The answer is not what was to be answered; asking again may help."""
+
+    code = "http.answer"
+    retryable = True
+
+
 class ModelError(StageError):
     """An LM did not answer."""
 
@@ -165,6 +250,22 @@ class ModelRefusedError(ModelError):
     """The LM will not answer this call however often we ask."""
 
     code = "model.refused"
+
+
+class ModelContextError(ModelRefusedError):
+    """The messages are longer than the LM can read."""
+
+    code = "model.context"
+
+
+class ConditionError(StreamsError):
+    """A condition of the flow is neither true nor false of these values."""
+
+    code = "flow.condition"
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"condition {text!r}: {reason}")
+        self.text = text
 
 
 class DeadlineError(StreamsError):

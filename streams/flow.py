@@ -1,122 +1,131 @@
-"""What flows from stage to stage: who makes a field, who takes it, and do they fit."""
+"""What flows from item to item: who makes a field, who takes it, and do they fit.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+A flow is followed from its beginning to its end; what does not fit is a problem at its
+place. ``flow_part.py`` says what becomes of an item, ``flow_ways.py`` and
+``flow_repeats.py`` follow those that hold others, ``placing.py`` the stages.
+"""
 
-from streams.problems import Problems, meant
-from streams.signatures.fitting import fits
-from streams.signatures.parse import Declared, Reading
-from streams.signatures.types import Field, FieldType, HistoryType
-from streams.signatures.validate import default_of
-from streams.stage_file import StageText
-from streams.stage_spec import StageKind, StageSpec
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from streams.flow_fields import Scope
+from streams.flow_order import is_chain, order_of
+from streams.flow_part import Ground, Part, Stages
+from streams.flow_repeats import loop, map_over
+from streams.flow_text import (
+    FallbackItem,
+    Item,
+    Items,
+    LoopItem,
+    MapItem,
+    ParallelItem,
+    PipelineItem,
+    StageItem,
+    WhenItem,
+)
+from streams.flow_ways import fallback, parallel, when
+from streams.placing import Placed, Placing
+from streams.planned import Node, SequenceNode, StageNode
+from streams.problems import Problems
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """A stage in its place in the flow: all its fields have a type and a source."""
+class Callees(Protocol):
+    """The other pipelines that a flow may call."""
 
-    spec: StageSpec
-    takes: tuple[str, ...]
-    """Inputs that somebody before it makes."""
-    constants: Mapping[str, Any]
-    """Inputs that nobody makes: their defaults."""
-    outputs: tuple[Field, ...]
-    """What it leaves: the outputs of its signature, and what its kind adds."""
-    reads_history: bool
+    def follow(self, item: PipelineItem, scope: Scope, placing: Placing) -> Part | None:
+        """Return the flow of one of them; None, and a problem, if it cannot be had."""
+        ...
 
 
 class Flow:
-    """Follows the fields of a pipeline from its input through its stages.
+    """Follows the items of one file."""
 
-    Where something before could not be read, fields that seem to be missing may be
-    there after all: then nothing is said about them (*whole* is False).
-    """
+    def __init__(self, placing: Placing, callees: Callees, problems: Problems) -> None:
+        self._placing = placing
+        self._callees = callees
+        self._placed: dict[str, Placed] = {}
+        self._ground = Ground(placing=placing, problems=problems, follow=self.sequence)
 
-    def __init__(self, problems: Problems) -> None:
-        self.whole = True
-        self._problems = problems
-        self._types: dict[str, FieldType] = {}
-        self._makers: dict[str, str] = {}
+    @property
+    def placed(self) -> Mapping[str, Placed]:
+        """The stages that it met, and those that stand in, by name in the file."""
+        return {
+            each.text.name: each
+            for placed in self._placed.values()
+            for each in placed.chain()
+        }
 
-    def begin(self, reading: Reading) -> tuple[Field, ...]:
-        """Return the inputs of the pipeline; they are there from now on."""
-        self.whole = self.whole and not reading.problems
-        inputs = tuple(declared.typed(None) for declared in reading.inputs)
-        for field in inputs:
-            self._types[field.name] = field.type
-            self._makers[field.name] = "the input of the pipeline"
-        return inputs
-
-    def through(
-        self,
-        stage: StageText,
-        reading: Reading,
-        kind: StageKind,
-        *,
-        has_session: bool,
-    ) -> Placed:
-        """Return *stage* as it stands behind everything before it."""
-        inputs = tuple(self._taken(stage.path, declared) for declared in reading.inputs)
-        sent = [f for f in inputs if not isinstance(f.type, HistoryType)]
-        reads_history = len(sent) < len(inputs)
-        if reads_history and not (has_session and kind.asks_lm):
-            self._problems.add(stage.path, _no_history(has_session=has_session))
-        spec = StageSpec(
-            name=stage.name,
-            inputs=inputs,
-            outputs=tuple(declared.typed(None) for declared in reading.outputs),
-            instructions=stage.instructions,
-            target=stage.what,
-            options=stage.options,
+    def sequence(self, items: Items, scope: Scope) -> Part:
+        """Follow *items*, one after the other where they need each other."""
+        here, parts = dict(scope), list[Part]()
+        unread: dict[str, Placed] = {}
+        for item in items:
+            part = self._item(item, here)
+            if part is None:
+                # Said already; what it would have made may seem to be missing.
+                self._placing.whole = False
+                continue
+            self._look_for_shadows(part, unread)
+            here.update(part.makes)
+            parts.append(part)
+        return Part(
+            reads=frozenset(n for part in parts for n in part.reads if n in scope),
+            makes={name: here[name] for part in parts for name in part.makes},
+            node=partial(_sequence, parts),
         )
-        placed = Placed(
-            spec=spec,
-            takes=tuple(f.name for f in sent if f.name in self._types),
-            constants={
-                f.name: default_of(f) for f in sent if f.name not in self._types
-            },
-            outputs=kind.leaves(spec),
-            reads_history=reads_history,
+
+    def _item(self, item: Item, scope: Scope) -> Part | None:  # noqa: PLR0911 - one case a kind
+        match item:
+            case StageItem():
+                return self._stage(item.name, scope)
+            case ParallelItem():
+                return parallel(item, scope, self._ground)
+            case WhenItem():
+                return when(item, scope, self._ground)
+            case MapItem():
+                return map_over(item, scope, self._ground)
+            case LoopItem():
+                return loop(item, scope, self._ground)
+            case FallbackItem():
+                return fallback(item, scope, self._ground)
+            case PipelineItem():
+                return self._callees.follow(item, scope, self._placing)
+
+    def _stage(self, name: str, scope: Scope) -> Part | None:
+        if name not in self._placing.shelf.stages:
+            return None
+        placed = self._placed[name] = self._placing.stage(name, scope)
+        return Part(
+            reads=placed.reads,
+            makes=placed.makes,
+            node=lambda stages: StageNode(stage=stages[name]),
+            placed=placed,
         )
-        self.whole = self.whole and not reading.problems
-        for field in placed.outputs:
-            self._make(stage, field)
-        return placed
 
-    def end(self, reading: Reading) -> tuple[Field, ...]:
-        """Return the outputs of the pipeline."""
-        return tuple(self._taken("output", declared) for declared in reading.inputs)
+    def _look_for_shadows(self, part: Part, unread: dict[str, Placed]) -> None:
+        """Note who makes again what a stage made, before anybody read it.
 
-    def _taken(self, path: str, declared: Declared) -> Field:
-        name, made = declared.name, self._types.get(declared.name)
-        field = declared.typed(made)
-        if isinstance(field.type, HistoryType):
-            return field
-        if made is None:
-            if self.whole and (declared.required or path == "output"):
-                hint = meant(name, self._types)
-                self._problems.add(path, f"nobody before makes {name}; {hint}")
-        elif not fits(made, field.type):
-            maker = self._makers[name]
-            self._problems.add(
-                path, f"{name} is {field.type} here, but {made} from {maker}"
+        *unread* is what stages of this sequence made, and nobody has read yet. Stages
+        by themselves surely run; other items may leave a field as it was.
+        """
+        for name in part.reads:
+            unread.pop(name, None)
+        shadowed = {name: unread.pop(name) for name in part.makes if name in unread}
+        if part.placed is None:
+            return
+        for name, first in shadowed.items():
+            self._ground.problems.add(
+                part.placed.text.path,
+                f"makes {name} again, and nobody read what {first.text.name} made",
             )
-        return field
-
-    def _make(self, stage: StageText, field: Field) -> None:
-        name, before = field.name, self._types.get(field.name)
-        if before is not None and not fits(field.type, before):
-            maker = self._makers[name]
-            self._problems.add(
-                stage.path, f"makes {name} {field.type}, but {maker} made it {before}"
-            )
-        self._types[name] = field.type
-        self._makers[name] = f"stage {stage.name}"
+        declared = {field.name for field in part.placed.spec.outputs}
+        unread.update({n: part.placed for n in part.makes if n in declared})
 
 
-def _no_history(*, has_session: bool) -> str:
-    if has_session:
-        return "history is for stages that ask an LM"
-    return "reads history, but the file has no `session:`"
+def _sequence(parts: Sequence[Part], stages: Stages) -> Node:
+    nodes = tuple(part.node(stages) for part in parts)
+    if len(nodes) == 1:
+        return nodes[0]
+    order = order_of([(part.reads, part.makes.keys()) for part in parts])
+    return SequenceNode(nodes=nodes, after=order, chain=is_chain(order))

@@ -10,13 +10,19 @@ from typing import Any, Final
 
 import orjson
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
-from schemas.records import Usage
+from schemas.records import ErrorInfo, Usage
 from streams.errors import StateError, StateNewerError
 from streams.json_form import json_form
 
-FORMAT: Final = b"\x01"
-"""First byte of a stored entry. A worker refuses formats newer than its own."""
+FORMAT: Final = b"\x02"
+"""First byte of a stored entry. A worker refuses formats newer than its own.
+
+1: the header has no sequence, and a stage no error; the site is the stage's name.
+"""
+
+READ: Final = (b"\x01", FORMAT)
 
 WHAT: Final = "journal entry"
 
@@ -30,14 +36,17 @@ class RunHeader(Struct, frozen=True, kw_only=True):
     started_ms: int
     attempt: int
     """Counts the workers that took the run up, from 1."""
+    sequence: int = 0
+    """Of the last stage record when this was written; entries may hold later ones."""
 
 
 class CallEntry(Struct, frozen=True, kw_only=True):
-    """One finished LM call of a stage that is not finished."""
+    """One finished LM call, or tool call, of a stage that is not finished."""
 
-    stage: str
+    site: str
+    """Iteration path of the stage, and its branch if it makes several at once."""
     ordinal: int
-    """Counts the calls of the stage in this run, from 0."""
+    """Counts the calls of the site in this run, from 0."""
     digest: str
     """Of messages, LM and parameters: another call is another digest."""
     text: str
@@ -47,7 +56,8 @@ class CallEntry(Struct, frozen=True, kw_only=True):
 class StageEntry(Struct, frozen=True, kw_only=True):
     """One finished stage of an unfinished run."""
 
-    stage: str
+    site: str
+    """Its iteration path; outside of maps and loops the name of the stage."""
     sequence: int
     version: str
     """``program@fingerprint`` that made it."""
@@ -59,6 +69,9 @@ class StageEntry(Struct, frozen=True, kw_only=True):
     started_ms: int
     duration_ms: int
     attempts: int
+    """0 for a stage that was skipped."""
+    error: ErrorInfo | None = None
+    """Of a stage that failed, or was skipped: why there are no outputs."""
 
 
 Entry = RunHeader | CallEntry | StageEntry
@@ -82,10 +95,19 @@ class Journal(Struct, frozen=True, kw_only=True):
                 case RunHeader():
                     header = entry
                 case StageEntry():
-                    stages[entry.stage] = entry
+                    stages[entry.site] = entry
                 case CallEntry():
-                    calls[entry.stage, entry.ordinal] = entry
+                    calls[entry.site, entry.ordinal] = entry
         return cls(header=header, stages=stages, calls=calls)
+
+    @property
+    def sequence(self) -> int:
+        """Of the last stage record that was settled, whichever pipeline made it."""
+        return max(
+            0 if self.header is None else self.header.sequence,
+            *(entry.sequence for entry in self.stages.values()),
+            0,
+        )
 
 
 def entry_key(entry: Entry) -> str:
@@ -94,9 +116,9 @@ def entry_key(entry: Entry) -> str:
         case RunHeader():
             return "h"
         case StageEntry():
-            return f"s/{entry.stage}"
+            return f"s/{entry.site}"
         case CallEntry():
-            return f"c/{entry.stage}/{entry.ordinal}"
+            return f"c/{entry.site}/{entry.ordinal}"
 
 
 def pack(entry: Entry) -> bytes:
@@ -109,11 +131,12 @@ def pack(entry: Entry) -> bytes:
                 entry.fingerprint,
                 entry.started_ms,
                 entry.attempt,
+                entry.sequence,
             )
         case StageEntry():
             return _stored(
                 "s",
-                entry.stage,
+                entry.site,
                 entry.sequence,
                 entry.version,
                 entry.fingerprint,
@@ -122,11 +145,12 @@ def pack(entry: Entry) -> bytes:
                 entry.started_ms,
                 entry.duration_ms,
                 entry.attempts,
+                None if entry.error is None else asdict(entry.error),
             )
         case CallEntry():
             return _stored(
                 "c",
-                entry.stage,
+                entry.site,
                 entry.ordinal,
                 entry.digest,
                 entry.text,
@@ -143,7 +167,7 @@ def unpack(stored: bytes) -> Entry:
     """
     if stored[:1] > FORMAT:
         raise StateNewerError(WHAT, stored[:1])
-    if stored[:1] != FORMAT:
+    if stored[:1] not in READ:
         raise StateError(WHAT, f"damaged: format {stored[:1]!r}")
     try:
         kind, *body = orjson.loads(stored[1:])
@@ -178,20 +202,21 @@ def _usage_of(stored: list[Any]) -> Usage:
 
 
 def _header(body: list[Any]) -> Entry:
-    version, fingerprint, started_ms, attempt = body
+    version, fingerprint, started_ms, attempt, *rest = body
     return RunHeader(
         pipeline_version=version,
         fingerprint=fingerprint,
         started_ms=started_ms,
         attempt=attempt,
+        sequence=rest[0] if rest else 0,
     )
 
 
 def _stage(body: list[Any]) -> Entry:
-    stage, sequence, version, fingerprint, outputs, usage, *times = body
-    started_ms, duration_ms, attempts = times
+    site, sequence, version, fingerprint, outputs, usage, *rest = body
+    started_ms, duration_ms, attempts, *failed = rest
     return StageEntry(
-        stage=stage,
+        site=site,
         sequence=sequence,
         version=version,
         fingerprint=fingerprint,
@@ -200,13 +225,14 @@ def _stage(body: list[Any]) -> Entry:
         started_ms=started_ms,
         duration_ms=duration_ms,
         attempts=attempts,
+        error=ErrorInfo(**failed[0]) if failed and failed[0] else None,
     )
 
 
 def _call(body: list[Any]) -> Entry:
-    stage, ordinal, digest, text, usage = body
+    site, ordinal, digest, text, usage = body
     return CallEntry(
-        stage=stage,
+        site=site,
         ordinal=ordinal,
         digest=digest,
         text=text,

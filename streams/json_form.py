@@ -37,3 +37,8 @@ def json_value(value: Any) -> Any:  # noqa: ANN401 - of a field
             return {name: json_value(item) for name, item in value.items()}
         case _:
             return json_form(value)
+
+
+def encodable(text: str) -> str:
+    """Return *text* without halves of characters: JSON may hold them, UTF-8 cannot."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

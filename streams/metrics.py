@@ -9,7 +9,8 @@ Counter = Literal[
     "penstock_stage_attempts_total",
     # Journals thrown away because another pipeline or program made them.
     "penstock_journal_dropped_total",
-    # Stages and LM calls answered from the journal instead of paid again, by kind.
+    # Stages, LM calls and tool calls (effects) answered from the journal instead of
+    # paid again, by kind.
     "penstock_journal_hits_total",
     # Journalled LM calls that no longer match what the stage asks.
     "penstock_journal_misses_total",

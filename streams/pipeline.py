@@ -1,34 +1,26 @@
 """Compile pipelines: from files to values that a run can trust.
 
 Everything is checked here, once, and every problem is reported, so that nothing about
-a pipeline can go wrong later than the start of a worker.
+a pipeline can go wrong later than the start of a worker. ``streams/compiler.py`` does
+it for one file; here are the folder, and what files know of each other.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import orjson
-
+from streams.callees import OtherFile, Others
+from streams.compiler import Compiler, Site
 from streams.errors import ConfigError
-from streams.flow import Flow, Placed
-from streams.json_form import json_form
+from streams.flow_file import items_of
+from streams.flow_text import PipelineItem
+from streams.library_file import read_library
+from streams.opened_lms import OpenedLMs
 from streams.pipeline_file import PipelineText, read_pipeline
 from streams.plan import Pipeline, SessionPolicy
 from streams.planned import PlannedStage
-from streams.problems import Problems, meant
-from streams.retry import RetryPolicy
-from streams.signatures.avro import avro_fields
-from streams.signatures.parse import Reading, parse_fields, parse_signature
-from streams.signatures.records import read_types
-from streams.signatures.types import Field
-from streams.signatures.validate import Validator
-from streams.stage import LM, Stage
-from streams.stage_file import StageText
-from streams.stage_spec import StageKind, StageSpec, Workshop
-from streams.user_code import UserCode
+from streams.problems import Problems
+from streams.toolbox import Toolbox
 from streams.yaml_text import plain_values
 
 __all__ = [
@@ -38,18 +30,25 @@ __all__ = [
     "Toolbox",
     "compile_file",
     "compile_folder",
+    "compile_pipeline",
     "compile_text",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Toolbox:
-    """What pipelines are made of besides their files; ``streams/catalog.py`` has it."""
+class _Read:
+    """One file, read and not compiled yet."""
 
-    kinds: Mapping[str, StageKind]
-    open_lm: Callable[[str, Mapping[str, Any]], LM]
-    """From a name and its options to an LM; raises ConfigError."""
-    code: UserCode
+    text: PipelineText | None
+    """None for what is no pipeline at all; then there are problems."""
+    problems: Problems
+
+    def other(self, path: Path) -> OtherFile | None:
+        """Return the file as those beside it see it."""
+        if self.text is None or not self.text.name:
+            return None
+        found = tuple(self.problems.found)
+        return OtherFile(where=str(path), text=self.text, problems=found)
 
 
 def compile_folder(folder: Path, toolbox: Toolbox) -> Mapping[str, Pipeline]:
@@ -58,15 +57,18 @@ def compile_folder(folder: Path, toolbox: Toolbox) -> Mapping[str, Pipeline]:
     Raises:
         ConfigError: with every problem of every file, ``path: place: sentence``.
     """
-    problems: list[str] = []
+    library, problems = read_library(folder)
+    toolbox = replace(toolbox, library=library)
     pipelines: dict[str, Pipeline] = {}
     files: dict[str, Path] = {}
-    paths = sorted(p for p in folder.glob("*") if p.suffix in (".yaml", ".yml"))
+    paths = _files(folder)
     if not paths:
         problems.append(f"{folder}: there is no pipeline file (*.yaml) here")
-    for path in paths:
+    read = {path: _read(path, toolbox) for path in paths}
+    others = _others(read)
+    for path, file in read.items():
         try:
-            pipeline = compile_file(path, toolbox)
+            pipeline = _compiled(file, toolbox, others)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -80,221 +82,97 @@ def compile_folder(folder: Path, toolbox: Toolbox) -> Mapping[str, Pipeline]:
 
 
 def compile_file(path: Path, toolbox: Toolbox) -> Pipeline:
-    """Return the pipeline of one file.
+    """Return the pipeline of one file; those that it calls are beside it.
 
     Raises:
         ConfigError: with every problem, ``path: place: sentence``.
     """
+    library, problems = read_library(path.parent)
+    toolbox = replace(toolbox, library=library)
+    file = _read(path, toolbox)
+    others: Others = {}
+    if file.text is not None and _calls(file.text):
+        beside = [each for each in _files(path.parent) if each != path]
+        others = _others(
+            {path: file, **{each: _read(each, toolbox) for each in beside}}
+        )
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
-    return compile_text(text, str(path), toolbox)
+        pipeline = _compiled(file, toolbox, others)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from error
+    if problems:
+        raise ConfigError(problems)
+    return pipeline
 
 
 def compile_text(text: str, where: str, toolbox: Toolbox) -> Pipeline:
     """Return the pipeline that *text* describes; *where* stands in its problems.
 
+    It is alone, and cannot call others.
+
     Raises:
         ConfigError: with every problem, ``where: place: sentence``.
     """
+    return _compiled(_read_text(text, where, toolbox), toolbox, {})
+
+
+def compile_pipeline(
+    file: PipelineText,
+    toolbox: Toolbox,
+    problems: Problems,
+    others: Others | None = None,
+) -> Pipeline:
+    """Return the pipeline that *file* says, which may call *others*.
+
+    Raises:
+        ConfigError: with every problem, those in *problems* before.
+    """
+    lms = OpenedLMs(toolbox.open_lm)
+    site = Site(toolbox=toolbox, others=others or {}, lms=lms, pipeline=file.name)
+    return Compiler(file, site, problems).pipeline()
+
+
+def _compiled(file: _Read, toolbox: Toolbox, others: Others) -> Pipeline:
+    if file.text is None:
+        file.problems.raise_any()
+        raise ConfigError(["a file without text has problems"])
+    return compile_pipeline(file.text, toolbox, file.problems, others)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if p.suffix in (".yaml", ".yml"))
+
+
+def _read(path: Path, toolbox: Toolbox) -> _Read:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems = Problems(str(path))
+        problems.add("", f"cannot be read: {error}")
+        return _Read(text=None, problems=problems)
+    return _read_text(text, str(path), toolbox)
+
+
+def _read_text(text: str, where: str, toolbox: Toolbox) -> _Read:
     problems = Problems(where)
     plain = plain_values(text, problems)
-    if not isinstance(plain, Mapping):
-        if not problems.found:
-            problems.add("", "must be a mapping that begins with `pipeline:`")
-        problems.raise_any()
-    file = read_pipeline(plain, toolbox.kinds, problems)
-    compiler = _Compiler(file, toolbox, problems)
-    return compiler.pipeline()
+    if isinstance(plain, Mapping):
+        file = read_pipeline(plain, toolbox.kinds, problems)
+        return _Read(text=file, problems=problems)
+    if not problems.found:
+        problems.add("", "must be a mapping that begins with `pipeline:`")
+    return _Read(text=None, problems=problems)
 
 
-class _Compiler:
-    """Puts the parts of one file together."""
-
-    def __init__(
-        self, file: PipelineText, toolbox: Toolbox, problems: Problems
-    ) -> None:
-        self._file = file
-        self._toolbox = toolbox
-        self._problems = problems
-        self._lms: dict[str, LM | None] = {}
-        self._asked: dict[str, LM] = {}
-        self._types, self._type_problems = read_types(file.types)
-
-    def pipeline(self) -> Pipeline:
-        """Return the pipeline.
-
-        Raises:
-            ConfigError: with every problem.
-        """
-        file, flow = self._file, Flow(self._problems)
-        self._check_flow(flow)
-        for name, sentence in self._type_problems:
-            self._problems.add(f"types.{name}", sentence)
-        readings = {name: self._reading(s) for name, s in file.stages.items()}
-        inputs = flow.begin(self._fields("input", file.input))
-        placed = [
-            flow.through(
-                file.stages[name],
-                readings[name],
-                self._kind(name),
-                has_session=file.session is not None,
-            )
-            for name in file.flow
-            if name in file.stages
-        ]
-        outputs = flow.end(self._fields("output", file.output))
-        for stage in placed:
-            self._find_lm(file.stages[stage.spec.name])
-        self._problems.raise_any()
-        stages = [self._planned(stage) for stage in placed]
-        self._problems.raise_any()
-        return self._finished(inputs, outputs, [s for s in stages if s is not None])
-
-    def _check_flow(self, flow: Flow) -> None:
-        file = self._file
-        for index, name in enumerate(file.flow, start=1):
-            if name not in file.named:
-                hint = meant(name, file.named)
-                self._problems.add(
-                    f"flow.{index}", f"no stage is called {name}; {hint}"
-                )
-        for name in file.stages:
-            if name not in file.flow and file.flow_is_whole:
-                self._problems.add(f"stages.{name}", "is not in the flow")
-        flow.whole = file.flow_is_whole and all(n in file.stages for n in file.flow)
-
-    def _fields(self, path: str, text: str | None) -> Reading:
-        if text is None:
-            return Reading(problems=("is missing",))
-        reading = parse_fields(text, self._types)
-        self._problems.add_all(path, reading.problems)
-        return reading
-
-    def _reading(self, stage: StageText) -> Reading:
-        kind = self._toolbox.kinds[stage.kind]
-        path = stage.path
-        try:
-            if kind.describe is not None and stage.signature is None:
-                reading = kind.describe(stage.what, self._toolbox.code)
-            elif kind.describe is not None:
-                path = f"stages.{stage.name}.signature"
-                reading = parse_signature(stage.signature or "", self._types)
-            else:
-                reading = parse_signature(stage.what, self._types)
-        except ConfigError as error:
-            reading = Reading(problems=error.problems)
-        self._problems.add_all(path, reading.problems)
-        return reading
-
-    def _kind(self, stage: str) -> StageKind:
-        return self._toolbox.kinds[self._file.stages[stage].kind]
-
-    def _find_lm(self, stage: StageText) -> None:
-        """Find the LM that *stage* asks; opened once for all stages that ask it."""
-        if not self._kind(stage.name).asks_lm:
-            return
-        known, path = self._file.lms, f"stages.{stage.name}.lm"
-        name = stage.lm
-        if name is None and len(known) == 1:
-            name = next(iter(known))
-        if name is None:
-            self._problems.add(path, f"is missing; {meant('', known)}")
-        elif name not in known:
-            self._problems.add(path, f"no LM is called {name}; {meant(name, known)}")
-        else:
-            if name not in self._lms:
-                self._lms[name] = self._opened(name)
-            lm = self._lms[name]
-            if lm is not None:
-                self._asked[stage.name] = lm
-
-    def _opened(self, name: str) -> LM | None:
-        options = self._file.lms[name]
-        try:
-            return None if options is None else self._toolbox.open_lm(name, options)
-        except ConfigError as error:
-            # Each begins with the option that it is about.
-            self._problems.add_options(f"lms.{name}", error.problems)
-            return None
-
-    def _planned(self, placed: Placed) -> PlannedStage | None:
-        name = placed.spec.name
-        text = self._file.stages[name]
-        try:
-            stage = self._built(placed.spec)
-        except ConfigError as error:
-            self._problems.add_all(text.path, error.problems)
-            return None
-        return PlannedStage(
-            stage=stage,
-            spec=placed.spec,
-            takes=placed.takes,
-            constants=placed.constants,
-            reads_history=placed.reads_history,
-            outputs=placed.outputs,
-            check=Validator(placed.outputs),
-            retry=RetryPolicy(attempts=text.attempts),
-            timeout_s=text.timeout_s,
-            lm=self._asked.get(name),
-            labels={"pipeline": self._file.name, "stage": name},
-        )
-
-    def _built(self, spec: StageSpec) -> Stage:
-        lm = self._asked.get(spec.name)
-        return self._kind(spec.name).build(
-            spec, Workshop(code=self._toolbox.code, lm=lm)
-        )
-
-    def _finished(
-        self,
-        inputs: tuple[Field, ...],
-        outputs: tuple[Field, ...],
-        stages: list[PlannedStage],
-    ) -> Pipeline:
-        file = self._file
-        return Pipeline(
-            name=file.name,
-            version=file.version,
-            fingerprint=_fingerprint(file, inputs, outputs, stages),
-            inputs=inputs,
-            outputs=outputs,
-            session=file.session,
-            stages=tuple(stages),
-            lms=tuple(lm for lm in self._lms.values() if lm is not None),
-            validator=Validator(inputs, file.extra),
-            versions={stage.name: stage.stage.version for stage in stages},
-        )
+def _others(read: Mapping[Path, _Read]) -> dict[str, OtherFile]:
+    """Return the files by the names of their pipelines; the first of each name."""
+    found: dict[str, OtherFile] = {}
+    for path, file in read.items():
+        other = file.other(path)
+        if other is not None:
+            found.setdefault(other.text.name, other)
+    return found
 
 
-def _fingerprint(
-    file: PipelineText,
-    inputs: tuple[Field, ...],
-    outputs: tuple[Field, ...],
-    stages: list[PlannedStage],
-) -> str:
-    """Return a hash of all that outputs depend on.
-
-    Timeouts and attempts are left out: who raises a timeout and restarts should not
-    pay again for what the journal holds.
-    """
-    said = {
-        "pipeline": [file.name, file.version],
-        "input": avro_fields(inputs),
-        "output": avro_fields(outputs),
-        "session": file.session and [file.session.ttl_s, file.session.keep],
-        "stages": [
-            [
-                stage.name,
-                stage.stage.version,
-                stage.lm and stage.lm.fingerprint,
-                stage.takes,
-                stage.constants,
-                avro_fields(stage.outputs),
-            ]
-            for stage in stages
-        ],
-    }
-    packed = orjson.dumps(said, default=json_form, option=orjson.OPT_SORT_KEYS)
-    return sha256(packed).hexdigest()[:16]
+def _calls(file: PipelineText) -> bool:
+    return any(isinstance(item, PipelineItem) for item in items_of(file.flow))

@@ -1,7 +1,7 @@
 """The shape of a pipeline file: which keys there are, and what they may hold.
 
 Here is what one file says, each part by itself; whether the parts fit together is the
-compiler's question (``streams/pipeline.py``).
+compiler's question (``streams/compiler.py``).
 """
 
 import re
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streams.flow_file import read_flow
-from streams.plan import SessionPolicy
+from streams.flow_text import Items
+from streams.plan import ProgressEvents, SessionPolicy
 from streams.problems import Problems
 from streams.section import Section
 from streams.signatures.validate import EXTRAS, Extra
 from streams.stage_file import StageText, read_stage
 from streams.stage_spec import StageKind
+from streams.tools import ToolText, read_tools
 from streams.yaml_text import Plain
 
 KEYS: Final = (
@@ -24,9 +26,12 @@ KEYS: Final = (
     "input",
     "output",
     "types",
+    "signatures",
     "extra",
+    "progress",
     "session",
     "lms",
+    "tools",
     "stages",
     "flow",
 )
@@ -62,16 +67,20 @@ class PipelineText:
     output: str | None
     types: Mapping[str, str]
     """Declared records: fields by name."""
+    signatures: Section
+    """Signatures of the file's own, which its stages may name."""
     extra: Extra
+    progress: ProgressEvents
     session: SessionPolicy | None
     lms: Mapping[str, Mapping[str, Any] | None]
     """Options by name; None for what could not be read."""
+    tools: Mapping[str, ToolText]
     stages: Mapping[str, StageText]
     named: frozenset[str]
     """All names under ``stages:``, those of unreadable stages too."""
-    flow: tuple[str, ...]
+    flow: Items
     flow_is_whole: bool
-    """False where the flow names more than could be read."""
+    """False where the flow says more than could be read."""
 
 
 def read_pipeline(
@@ -81,7 +90,7 @@ def read_pipeline(
     top = Section(plain, "", problems)
     top.only(KEYS)
     stages = top.sub("stages", needed=True)
-    flow, flow_is_whole = read_flow(top)
+    flow = read_flow(top, problems)
     read = [read_stage(name, stages.sub(name), kinds) for name in stages.names()]
     return PipelineText(
         name=_pipeline_name(top),
@@ -89,13 +98,16 @@ def read_pipeline(
         input=top.text("input", needed=True),
         output=top.text("output", needed=True),
         types=_types(top.sub("types")),
+        signatures=top.sub("signatures"),
         extra=_extra(top),
+        progress=_progress(top),
         session=_session(top) if top.has("session") else None,
         lms=_lms(top.sub("lms")),
+        tools=read_tools(top.sub("tools")),
         stages={stage.name: stage for stage in read if stage is not None},
         named=frozenset(stages.values),
-        flow=flow,
-        flow_is_whole=flow_is_whole,
+        flow=flow.items,
+        flow_is_whole=flow.whole,
     )
 
 
@@ -135,6 +147,13 @@ def _extra(top: Section) -> Extra:
     if said not in EXTRAS:
         top.wrong("extra", f"must be {', '.join(EXTRAS)}")
     return EXTRAS.get(said, "drop")
+
+
+def _progress(top: Section) -> ProgressEvents:
+    said = top.text("progress") or "finished"
+    if said not in ("finished", "all"):
+        top.wrong("progress", "must be finished or all")
+    return "all" if said == "all" else "finished"
 
 
 def _lms(section: Section) -> dict[str, Mapping[str, Any] | None]:

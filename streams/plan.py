@@ -2,15 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from schemas.shapes import request_schema, result_schema, stage_result_schema
-from streams.planned import PlannedStage
+from schemas.shapes import (
+    or_null,
+    request_schema,
+    result_schema,
+    stage_result_schema,
+)
+from streams.planned import Node, PlannedStage
 from streams.session import Session
 from streams.signatures.avro import avro_fields
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
-from streams.stage import LM
+from streams.stage import LM, Connected
+
+ProgressEvents = Literal["finished", "all"]
+"""``finished``: also of what was skipped. ``all``: of beginnings and percents too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +52,19 @@ class Pipeline:
     outputs: tuple[Field, ...]
     session: SessionPolicy | None
     stages: tuple[PlannedStage, ...]
-    """In the order in which they run."""
+    """In the order of the flow; one that only stands in for another is behind it."""
+    flow: Node
+    """When they run."""
     lms: tuple[LM, ...]
     """Those that its stages ask."""
     validator: Validator
     """Of *inputs*."""
     versions: Mapping[str, str]
     """``program@fingerprint`` by stage."""
+    progress: ProgressEvents = "finished"
+    """Of which events there are stage records."""
+    may_lack: frozenset[str] = frozenset()
+    """Outputs that may be holes: null in a ``PARTIAL`` result, so its schema says."""
 
     @property
     def uses_session(self) -> bool:
@@ -75,9 +89,16 @@ class Pipeline:
 
     def result_schema(self, namespace: str) -> dict[str, Any]:
         """Return the Avro schema of its results."""
-        return result_schema(namespace, avro_fields(self.outputs))
+        fields = avro_fields(self.outputs)
+        return result_schema(
+            namespace,
+            [or_null(f) if f["name"] in self.may_lack else f for f in fields],
+        )
 
     async def aclose(self) -> None:
-        """Close the connections of its LMs."""
+        """Close the connections of its LMs and stages."""
         for lm in self.lms:
             await lm.aclose()
+        for planned in self.stages:
+            if isinstance(planned.stage, Connected):
+                await planned.stage.aclose()

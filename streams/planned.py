@@ -2,9 +2,10 @@
 
 Fields have one name space in a pipeline. A node is given the values that are there
 and adds those it makes. A value may be missing while a run goes on: a *hole*, left by
-a stage that failed and was allowed to (``SKIP``). Who needs a hole is not run, and
-leaves holes; a result that lacks an output for that is ``PARTIAL``. A field that is
-not made because another way was taken is no hole: it is None, and its type says so.
+a stage that failed and was allowed to (``SKIP``), also where an older value was: that
+may be of another type. Who needs a hole is not run, and leaves holes; a result that
+lacks an output for that is ``PARTIAL``. A field that is not made because another way
+was taken is no hole: it is None, and its type says so.
 """
 
 from collections.abc import Mapping

@@ -8,9 +8,11 @@ import dspy
 import orjson
 
 from streams.errors import ConfigError, StageInputError
+from streams.json_form import json_form
 from streams.session import Turn
-from streams.signatures.to_dspy import dspy_signature
-from streams.signatures.types import STR, Field, HistoryType
+from streams.signatures.to_dspy import dspy_signature, shown
+from streams.signatures.told import holds
+from streams.signatures.types import IMAGE, STR, Field, HistoryType
 from streams.stage import LM, Fields
 from streams.stage_spec import StageSpec
 
@@ -29,6 +31,57 @@ TWICE: Final = (
 )
 
 
+MARK: Final = b"<<CUSTOM-TYPE-START-IDENTIFIER>>"
+MARKED: Final = "a text has DSPy's mark of an image in it"
+
+
+class Inputs:
+    """What a program is called with, of all that a stage is given."""
+
+    def __init__(self, spec: StageSpec) -> None:
+        self._stage = spec.name
+        self._history = [f.name for f in spec.inputs if f.type == HistoryType()]
+        self._names = [f.name for f in spec.inputs if f.type != HistoryType()]
+        self._images = {f.name: f.type for f in spec.inputs if holds(f.type, IMAGE)}
+        self._required = {f.name for f in spec.inputs if f.required}
+        self._required -= set(self._history)
+
+    def given(self, fields: Fields, history: Sequence[Turn]) -> Mapping[str, Any]:
+        """Return its inputs and nothing else.
+
+        Raises:
+            StageInputError: a text among images pretends to be one.
+        """
+        seen = self._shown(fields)
+        inputs = {name: seen[name] for name in self._names if name in seen}
+        for name in self._history:
+            inputs[name] = dspy.History(
+                messages=[self._shown(turn.fields) for turn in history]
+            )
+        return inputs
+
+    def _shown(self, fields: Fields) -> dict[str, Any]:
+        # DSPy finds images in its prompt by this mark, whoever wrote it: a user's text
+        # could have an LM's server fetch whatever address it names.
+        if self._images and MARK in orjson.dumps(fields, default=json_form):
+            raise StageInputError(self._stage, MARKED)
+        images = {
+            n: shown(k, fields[n]) for n, k in self._images.items() if n in fields
+        }
+        return {**fields, **images}
+
+    def check(self, fields: Fields) -> None:
+        """Make sure that every required input is there.
+
+        Raises:
+            StageInputError: one is missing.
+        """
+        missing = self._required - fields.keys()
+        if missing:
+            reason = f"no value for {', '.join(sorted(missing))}"
+            raise StageInputError(self._stage, reason)
+
+
 class Program:
     """A predictor and the LM that it asks."""
 
@@ -36,12 +89,12 @@ class Program:
         self.name = spec.name
         self.lm = lm
         self.adapter = chat_adapter()
-        self.predictor = predictor_of(kind, spec)
+        self.inputs = Inputs(spec)
+        self.module = module_of(kind, spec)
+        """As DSPy's users know it: of a ``reason`` stage, what holds the predictor."""
+        ((_, predictor),) = self.module.named_predictors()
+        self.predictor: dspy.Predict = predictor
         self._kind = kind
-        self._history = [f.name for f in spec.inputs if f.type == HistoryType()]
-        self._inputs = [f.name for f in spec.inputs if f.type != HistoryType()]
-        self._required = {f.name for f in spec.inputs if f.required}
-        self._required -= set(self._history)
 
     @property
     def signature(self) -> type[dspy.Signature]:
@@ -57,39 +110,26 @@ class Program:
         all in it; and of the LM.
         """
         prompt = self.messages(inputs, ())
-        made = sha256(orjson.dumps([self._kind, prompt, self.lm.fingerprint]))
-        return f"{self._kind}@{made.hexdigest()[:12]}"
+        return version_of(self._kind, self._kind, prompt, self.lm.fingerprint)
 
     def messages(self, fields: Fields, history: Sequence[Turn]) -> list[Any]:
         """Return the chat messages that DSPy itself would send."""
         asked: list[Any] = self.adapter.format(
-            self.signature, self.predictor.demos, dict(self.given(fields, history))
+            self.signature,
+            self.predictor.demos,
+            dict(self.inputs.given(fields, history)),
         )
         return asked
 
-    def given(self, fields: Fields, history: Sequence[Turn]) -> Mapping[str, Any]:
-        """Return what the predictor is called with: its inputs and nothing else."""
-        inputs = {name: fields[name] for name in self._inputs if name in fields}
-        for name in self._history:
-            inputs[name] = dspy.History(
-                messages=[dict(turn.fields) for turn in history]
-            )
-        return inputs
 
-    def check(self, fields: Fields) -> None:
-        """Make sure that every required input is there.
-
-        Raises:
-            StageInputError: one is missing.
-        """
-        missing = self._required - fields.keys()
-        if missing:
-            reason = f"no value for {', '.join(sorted(missing))}"
-            raise StageInputError(self.name, reason)
+def version_of(kind: str, *facts: object) -> str:
+    """Return ``kind@`` and 12 digits that change with *facts*, which JSON can hold."""
+    packed = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+    return f"{kind}@{sha256(packed).hexdigest()[:12]}"
 
 
-def predictor_of(kind: Kind, spec: StageSpec) -> dspy.Predict:
-    """Return the predictor that a stage of *kind* asks.
+def module_of(kind: Kind, spec: StageSpec) -> dspy.Module:
+    """Return the module that a stage of *kind* asks; it holds one predictor.
 
     Raises:
         ConfigError: DSPy cannot have fields of these names; with every problem.
@@ -100,8 +140,7 @@ def predictor_of(kind: Kind, spec: StageSpec) -> dspy.Predict:
     signature = dspy_signature(spec.inputs, spec.outputs, spec.instructions)
     if kind == "predict":
         return dspy.Predict(signature)
-    predictor: dspy.Predict = dspy.ChainOfThought(signature).predict
-    return predictor
+    return dspy.ChainOfThought(signature)
 
 
 def outputs_of(kind: Kind, spec: StageSpec) -> tuple[Field, ...]:

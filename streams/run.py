@@ -1,14 +1,15 @@
 """One request going through a pipeline: decided here, settled elsewhere.
 
-    admitted ──► stage by stage ──► OK
+    admitted ──► through the flow ──► OK
        │              │
-       │              ├─ an attempt failed, and no other is left ──► ERROR
-       │              └─ the deadline passed ──────────────────────► EXPIRED
+       │              ├─ an output is a hole ─────────────────────► PARTIAL
+       │              ├─ a stage failed, and no policy helps ─────► ERROR
+       │              └─ the deadline passed ─────────────────────► EXPIRED
        ├─ pipeline, version or inputs are wrong ──► REJECTED
        └─ the deadline passed ────────────────────► EXPIRED
 
 What holds: a run ends in exactly one :class:`RunEnd` whatever happens, cancellation
-apart. What a stage left is emitted before the next one begins, with the journal entry
+apart. What a stage left is emitted before another one begins, with the journal entry
 that saves paying for it twice; what the last one left rides in the end.
 """
 
@@ -16,28 +17,25 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from schemas.records import Request, Result, Source, StageResult, Timings, Usage
+from schemas.records import Request, Result, Source, Timings
 from streams.admission import admit
-from streams.attempts import StageEnd, perform
-from streams.calls import NO_USAGE, StageCalls
 from streams.clock import Clock
-from streams.errors import (
-    DeadlineError,
-    RequestError,
-    StageBugError,
-    StreamsError,
-)
-from streams.journal import Journal, StageEntry
+from streams.engine import Engine
+from streams.errors import DeadlineError, RequestError
+from streams.failures import Failure
+from streams.journal import Journal
 from streams.json_form import json_value
 from streams.metrics import Recorder
 from streams.permit import ALWAYS, Permit
 from streams.plan import Pipeline
-from streams.planned import PlannedStage
 from streams.run_journal import RunJournal
-from streams.run_records import RunRecords
+from streams.run_progress import RunProgress
+from streams.run_records import Outcome, RunRecords
 from streams.session import Session, Turn
 from streams.settlement import Progress, RunEnd
-from streams.stage import Fields, RunContext
+from streams.stage import Fields
+from streams.stage_runs import StageRuns
+from streams.values import Hole
 
 
 class RunStart(Struct, frozen=True, kw_only=True):
@@ -71,9 +69,9 @@ async def run(pipeline: Pipeline, request: Request, start: RunStart) -> RunEnd:
     try:
         inputs = admit(pipeline, request, start.recorder, now_ms=now_ms)
     except (RequestError, DeadlineError) as error:
-        end = state.failed(error, None)
+        end = state.failed(Failure.of(error))
     else:
-        end = await state.through_stages(inputs)
+        end = await state.through_flow(inputs)
     state.measure(end.result)
     return end
 
@@ -83,17 +81,16 @@ class _Run:
 
     __slots__ = (
         "began_s",
+        "engine",
         "journal",
-        "journalled_ms",
         "pipeline",
+        "progress",
         "records",
         "request",
-        "sequence",
         "session",
-        "stages_ms",
+        "stages",
         "start",
         "took_s",
-        "usage",
     )
 
     def __init__(
@@ -114,39 +111,43 @@ class _Run:
             source=start.source,
         )
         self.session = self._session()
-        self.sequence = 0
-        self.usage = NO_USAGE
-        self.stages_ms: dict[str, int] = {}
-        self.journalled_ms = 0
+        self.progress = RunProgress(
+            self.journal,
+            self.records,
+            start.clock,
+            says_all=pipeline.progress == "all",
+        )
+        self.stages = StageRuns(
+            request=request,
+            journal=self.journal,
+            progress=self.progress,
+            clock=start.clock,
+            recorder=start.recorder,
+            permit=start.permit,
+            history=self._history,
+        )
+        self.engine = Engine(pipeline.flow, self.stages, self.progress)
 
-    async def through_stages(self, inputs: Fields) -> RunEnd:
+    async def through_flow(self, inputs: Fields) -> RunEnd:
         """Run all stages but those that the journal answers for."""
         values = dict(inputs)
-        last = self.pipeline.stages[-1]
-        record: StageResult | None = None
-        for planned in self.pipeline.stages:
-            entry = self.journal.finished(planned)
-            if entry is not None:
-                self._take(entry)
-                # Entries hold JSON: dates and the like are made of it again.
-                outputs, _ = planned.check(entry.outputs)
-                values.update(outputs)
-                continue
-            end, record = await self._stage(planned, values)
-            if end.error is not None:
-                return self.failed(end.error, record)
-            values.update(end.outputs)
-            if planned is not last:
-                self.journal.emit_stage(record)
-        return self._finished(inputs, values, record)
+        try:
+            await self.engine.run(values)
+        except Failure as failure:
+            return self.failed(failure)
+        except BaseException:
+            # Cancelled: what ended is still worth keeping.
+            self.progress.flush()
+            raise
+        return self._finished(inputs, values)
 
-    def failed(self, error: StreamsError, record: StageResult | None) -> RunEnd:
-        """Return an end without an answer; *record* is of the stage that failed."""
+    def failed(self, failure: Failure) -> RunEnd:
+        """Return an end without an answer."""
         return RunEnd(
-            result=self._terminal(None, error),
-            stage=record if record is not None and record.attempts else None,
+            result=self._terminal(Outcome(status=failure.status, error=failure.info)),
+            stage=self.progress.last(),
             session=self._session_after(None),
-            bug=error.error if isinstance(error, StageBugError) else None,
+            bug=failure.bug,
         )
 
     def measure(self, result: Result) -> None:
@@ -158,80 +159,36 @@ class _Run:
         )
         recorder.observe("penstock_run_seconds", self.took_s, pipeline=name)
 
-    def _finished(
-        self, inputs: Fields, values: Fields, record: StageResult | None
-    ) -> RunEnd:
-        outputs = {field.name: values[field.name] for field in self.pipeline.outputs}
+    def _finished(self, inputs: Fields, values: Fields) -> RunEnd:
+        made = {field.name: values[field.name] for field in self.pipeline.outputs}
+        holes = [value for value in made.values() if type(value) is Hole]
+        outputs = {
+            name: None if type(value) is Hole else value for name, value in made.items()
+        }
+        outcome = Outcome(status="OK", outputs=outputs)
+        if holes:
+            error = holes[0].error
+            outcome = Outcome(status="PARTIAL", outputs=outputs, error=error)
         return RunEnd(
-            result=self._terminal(outputs),
-            stage=record,
-            session=self._session_after({**inputs, **outputs}),
+            result=self._terminal(outcome),
+            stage=self.progress.last(),
+            # A turn that lacks something is none to go by: it counts, no more.
+            session=self._session_after(None if holes else {**inputs, **outputs}),
         )
 
-    async def _stage(
-        self, planned: PlannedStage, values: Fields
-    ) -> tuple[StageEnd, StageResult]:
-        clock, recorder = self.start.clock, self.start.recorder
-        calls = StageCalls(
-            planned.name,
-            self.journal.calls,
-            self.journal.emit,
-            recorder,
-            self.start.permit,
-        )
-        context = RunContext(
-            request_id=self.request.request_id,
-            clock=clock,
-            calls=calls,
-            deadline_ms=self.request.deadline_ms,
-            history=self._history() if planned.reads_history else (),
-        )
-        fields = {name: values[name] for name in planned.takes}
-        fields.update(planned.constants)
-        started_ms, started_s = clock.now_ms(), clock.monotonic_s()
-        try:
-            end = await perform(planned, fields, context, calls, recorder)
-        except BaseException:
-            # Cancelled: what was answered is still worth keeping.
-            calls.save()
-            raise
-        took_s = clock.monotonic_s() - started_s
-        recorder.observe("penstock_stage_seconds", took_s, **planned.labels)
-        if end.usage is not NO_USAGE:
-            self.usage = self.usage.plus(end.usage)
-        self.stages_ms[planned.name] = took_ms = round(took_s * 1_000)
-        self.sequence += 1
-        return end, self.records.of_stage(
-            planned,
-            end,
-            sequence=self.sequence,
-            started_ms=started_ms,
-            duration_ms=took_ms,
-        )
-
-    def _take(self, entry: StageEntry) -> None:
-        paid = entry.usage.calls + entry.usage.cached_calls
-        self.usage = self.usage.plus(Usage(cached_calls=paid))
-        self.sequence = entry.sequence
-        self.stages_ms[entry.stage] = entry.duration_ms
-        self.journalled_ms += entry.duration_ms
-        self.start.recorder.count("penstock_journal_hits_total", kind="stage")
-
-    def _terminal(
-        self, outputs: Fields | None, error: StreamsError | None = None
-    ) -> Result:
+    def _terminal(self, outcome: Outcome) -> Result:
         self.took_s = self.start.clock.monotonic_s() - self.began_s
         return self.records.terminal(
-            outputs=outputs,
-            error=error,
+            outcome,
             turn=None if self.session is None else self.session.turns + 1,
-            usage=self.usage,
+            usage=self.stages.usage,
             timings=Timings(
                 queued_ms=max(0, self.journal.began_ms - self.start.timestamp_ms),
                 # Of a resumed run: what its stages took, not the time in between.
-                running_ms=round(self.took_s * 1_000) + self.journalled_ms,
-                stages=self.stages_ms,
+                running_ms=round(self.took_s * 1_000) + self.stages.journalled_ms,
+                stages=self.stages.stages_ms,
             ),
+            sequence=self.progress.sequence,
         )
 
     def _session(self) -> Session | None:

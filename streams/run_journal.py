@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from schemas.records import StageResult
+from streams.errors import DeadlineError
 from streams.journal import CallEntry, Entry, Journal, RunHeader, StageEntry
 from streams.metrics import Recorder
 from streams.plan import Pipeline
@@ -17,7 +18,15 @@ class RunJournal:
     progress carries a header, so that the next worker can tell whose they are.
     """
 
-    __slots__ = ("_attempt", "_emit", "_emitted", "_old", "_pipeline", "began_ms")
+    __slots__ = (
+        "_attempt",
+        "_emit",
+        "_emitted",
+        "_old",
+        "_pipeline",
+        "began_ms",
+        "sequence",
+    )
 
     def __init__(
         self,
@@ -31,6 +40,8 @@ class RunJournal:
         self._pipeline = pipeline
         self._emit = emit
         self._emitted = False
+        self.sequence = journal.sequence
+        """Of the last stage record that an earlier worker settled."""
         header = journal.header
         self._attempt = 1 if header is None else header.attempt + 1
         if header is not None and header.fingerprint == pipeline.fingerprint:
@@ -45,14 +56,22 @@ class RunJournal:
             recorder.count("penstock_journal_dropped_total", pipeline=pipeline.name)
 
     @property
+    def attempt(self) -> int:
+        """Which worker this is that took the run up, from 1."""
+        return self._attempt
+
+    @property
     def calls(self) -> Mapping[tuple[str, int], CallEntry]:
         """The finished LM calls of unfinished stages."""
         return self._old.calls
 
-    def finished(self, planned: PlannedStage) -> StageEntry | None:
+    def finished(self, planned: PlannedStage, path: str) -> StageEntry | None:
         """Return the entry of a stage that need not run again."""
-        entry = self._old.stages.get(planned.name)
+        entry = self._old.stages.get(path)
         if entry is None or entry.fingerprint != self._pipeline.fingerprint:
+            return None
+        if entry.error is not None and entry.error.code == DeadlineError.code:
+            # The deadline is as it was, and will say so itself.
             return None
         return entry if entry.version == planned.stage.version else None
 
@@ -61,9 +80,9 @@ class RunJournal:
         self._emit(Progress(entries=self._headed(entries)))
 
     def emit_stage(self, record: StageResult) -> None:
-        """Emit a finished stage: its record, and the entry that stands for it."""
+        """Emit a stage that ended: its record, and the entry that stands for it."""
         entry = StageEntry(
-            stage=record.stage,
+            site=record.path,
             sequence=record.sequence,
             version=record.version,
             fingerprint=self._pipeline.fingerprint,
@@ -72,17 +91,33 @@ class RunJournal:
             started_ms=record.started_ms,
             duration_ms=record.duration_ms,
             attempts=record.attempts,
+            error=record.error,
         )
-        self._emit(Progress(entries=self._headed((entry,)), stage=record))
+        self._emit(
+            Progress(
+                entries=self._headed((entry,)),
+                stage=record,
+                instead=(self._header(record.sequence),),
+            )
+        )
+
+    def emit_event(self, record: StageResult) -> None:
+        """Emit a record that no entry stands for: the header keeps its sequence."""
+        self._emitted = True
+        entries = (self._header(record.sequence),)
+        self._emit(Progress(entries=entries, stage=record))
 
     def _headed(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         if self._emitted:
             return entries
         self._emitted = True
-        header = RunHeader(
+        return (self._header(self.sequence), *entries)
+
+    def _header(self, sequence: int) -> RunHeader:
+        return RunHeader(
             pipeline_version=self._pipeline.version,
             fingerprint=self._pipeline.fingerprint,
             started_ms=self.began_ms,
             attempt=self._attempt,
+            sequence=sequence,
         )
-        return (header, *entries)

@@ -23,6 +23,14 @@ class Section:
         else:
             problems.add(path, "must be a mapping of names to values")
 
+    def __eq__(self, other: object) -> bool:
+        """Say whether *other* says the same at the same place."""
+        if not isinstance(other, Section):
+            return NotImplemented
+        return (self.path, self.values) == (other.path, other.values)
+
+    __hash__ = None  # type: ignore[assignment] # equal by what it holds
+
     def get(self, key: str) -> Any:  # noqa: ANN401 - whatever the file says
         """Return the value as it is."""
         return self.values.get(key)
@@ -32,15 +40,19 @@ class Section:
         return ".".join(part for part in (self.path, key) if part)
 
     def wrong(self, key: str, sentence: str) -> None:
-        """Note a problem at *key*."""
+        """Note a problem with what stands at *key*."""
         self._problems.add(self.at(key), sentence)
+
+    def wrong_key(self, key: str, sentence: str) -> None:
+        """Note a problem with *key* itself, whatever it holds."""
+        self._problems.add(self.at(key), sentence, key=True)
 
     def only(self, known: Iterable[str]) -> None:
         """Note every key that is not *known*."""
         allowed = set(known)
         for key in self.values:
             if key not in allowed:
-                self.wrong(key, f"is unknown; {meant(key, allowed)}")
+                self.wrong_key(key, f"is unknown; {meant(key, allowed)}")
 
     def has(self, key: str) -> bool:
         """Say whether the file has *key*, whatever it holds."""
@@ -81,7 +93,7 @@ class Section:
             if problem is None:
                 proper.append(key)
             else:
-                self.wrong(key, problem)
+                self.wrong_key(key, problem)
         return proper
 
     def whole(self, key: str, *, low: int, high: int) -> int | None:

@@ -29,6 +29,8 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     entries: tuple[Entry, ...]
     stage: StageResult | None = None
+    instead: tuple[Entry, ...] = ()
+    """What keeps the number of *stage* if *entries* are too large to be kept."""
 
 
 class Publish(Struct, frozen=True, kw_only=True):

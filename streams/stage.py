@@ -1,9 +1,9 @@
 """What a stage is: fields in, an outcome out, and nothing else in sight."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -90,6 +90,25 @@ class Calls(Protocol):
 
         The n-th ask of a stage is looked up under ordinal n with the digest of
         *call* and *lm*; a digest that differs is a new call (counted as a miss).
+        The id that the LM's server sees is set here.
+        """
+        ...
+
+    async def effect(
+        self, name: str, digest: str, run: Callable[[], Awaitable[str]]
+    ) -> str:
+        """Return the journalled text of something that is done once: a tool's call.
+
+        Counts like an ask, costs nothing: *name* and *digest*, of its arguments, are
+        what it is looked up with; *run* does it, and whatever it raises is raised.
+        """
+        ...
+
+    def branch(self, name: str) -> "Calls":
+        """Return calls of their own order, for asking several times at once.
+
+        Calls at the same time have no order to be remembered in: each line of them
+        asks a branch, ``"0"``, ``"1"``. The same name is the same branch.
         """
         ...
 
@@ -103,6 +122,9 @@ class RunContext(Struct, frozen=True, kw_only=True):
     deadline_ms: int | None = None
     history: tuple[Turn, ...] = ()
     """The session's answered requests that this pipeline made, oldest first."""
+    path: str = ""
+    """Which execution of the stage in its run this is: ``map.1/17/sum_up``; outside
+    of maps and loops the stage's name."""
 
 
 class StageOutcome(Struct, frozen=True, kw_only=True):
@@ -125,4 +147,13 @@ class Stage(Protocol):
 
     async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
         """Answer once. Retries, timeouts and deadlines are the run's business."""
+        ...
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """A stage that keeps connections of its own."""
+
+    async def aclose(self) -> None:
+        """Close them; a later call opens new ones."""
         ...

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from streams.failure_text import FAIL_TEXT, FailureText, read_on_failure
 from streams.problems import meant
 from streams.section import Section
 from streams.stage_spec import StageKind
-
-LATER_KINDS: Final = ("react", "program", "template", "validate", "metric", "http")
 
 # An LM that has not answered after a minute has most often lost the call.
 LM_TIMEOUT_S: Final = 60.0
@@ -30,8 +29,12 @@ class StageText:
     """Of user code, where the file states one."""
     timeout_s: float | None = None
     attempts: int = 1
+    on_failure: FailureText = FAIL_TEXT
+    """What follows when no attempt is left."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the kind's own keys say."""
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The entry as it stands, to be written again: ``8s`` and ``8000ms`` mean one."""
 
     @property
     def path(self) -> str:
@@ -48,7 +51,7 @@ def read_stage(
     if said is None or what is None:
         return None
     kind = kinds[said]
-    section.only((said, *_keys(kind)))
+    section.only((said, *stage_keys(kind)))
     if kind.asks_lm and section.has("stream"):
         section.wrong("stream", "is not supported yet")
     timeout_s, attempts = (LM_TIMEOUT_S, LM_ATTEMPTS) if kind.asks_lm else (None, 1)
@@ -61,23 +64,25 @@ def read_stage(
         signature=section.text("signature") if kind.describe else None,
         timeout_s=section.seconds("timeout") or timeout_s,
         attempts=section.whole("attempts", low=1, high=MAX_ATTEMPTS) or attempts,
+        on_failure=read_on_failure(section),
         options=kind.read(section),
+        said=section.values,
     )
 
 
-def _keys(kind: StageKind) -> tuple[str, ...]:
+def stage_keys(kind: StageKind) -> tuple[str, ...]:
+    """Return what a stage of *kind* may have besides the key that names its kind."""
+    """Return the keys that a stage of *kind* may have besides its kind."""
     lms = ("lm", "instructions", "stream") if kind.asks_lm else ()
     described = ("signature",) if kind.describe else ()
-    return ("timeout", "attempts", *lms, *described, *kind.keys)
+    return ("timeout", "attempts", "on_failure", *lms, *described, *kind.keys)
 
 
 def _kind(section: Section, kinds: Mapping[str, StageKind]) -> str | None:
-    named = [key for key in section.values if key in kinds or key in LATER_KINDS]
-    if len(named) == 1 and named[0] in kinds:
-        return named[0]
+    named = [key for key in section.values if key in kinds]
     if len(named) == 1:
-        section.wrong(named[0], "this kind of stage is not supported yet")
-    elif named:
+        return named[0]
+    if named:
         section.wrong("", f"is of one kind only, not {' and '.join(named)}")
     else:
         unknown = next(iter(section.values), "")

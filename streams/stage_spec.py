@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from streams.errors import ConfigError
@@ -9,7 +10,9 @@ from streams.section import Section
 from streams.signatures.parse import Reading
 from streams.signatures.types import Field
 from streams.stage import LM, Stage
+from streams.tools import Tool
 from streams.user_code import UserCode
+from streams.web import Web
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +20,8 @@ class StageSpec:
     """One stage of a pipeline file, once every check has passed."""
 
     name: str
+    kind: str = ""
+    """What the file calls its kind: ``predict``."""
     inputs: tuple[Field, ...]
     """In the order of the signature. One of them may be ``history`` (of
     :class:`~streams.signatures.types.HistoryType`): its value is ``run.history``
@@ -36,6 +41,13 @@ class Workshop:
     code: UserCode
     lm: LM | None = None
     """The LM of the stage, if its kind asks one."""
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    """What the file has under ``tools:``."""
+    folder: Path | None = None
+    """Where the pipeline files are, and what they name beside them."""
+
+    web: Web = field(default_factory=Web)
+    """What of the outside its kind may see."""
 
     @property
     def asked(self) -> LM:

@@ -8,7 +8,7 @@ allow-list is the line of trust.
 
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ class UserCode:
         self._modules = tuple(modules)
         self._paths = tuple(paths)
         self.lane = ThreadPoolExecutor(THREADS, thread_name_prefix="penstock-code")
+        self._lanes = [self.lane]
 
     @classmethod
     def of(cls, settings: Settings) -> "UserCode":
@@ -43,23 +44,48 @@ class UserCode:
         Raises:
             ConfigError: it may not be named, or is not there.
         """
-        module, colon, name = target.partition(":")
-        if not (colon and name.isidentifier() and _is_dotted(module)):
-            raise ConfigError([f"{target!r} is not written module:function"])
-        if not self._allows(module):
-            raise ConfigError([_forbidden(module, self._modules)])
-        function: Function | None = getattr(self._imported(module), name, None)
+        function: Function | None = self._named(target, "function")
+        module, _, name = target.partition(":")
         if function is None or not callable(function):
             raise ConfigError([f"{module} has no function {name}"])
-        home = getattr(function, "__module__", None) or ""
-        if not self._allows(home):
+        return function
+
+    def find_class(self, target: str) -> type:
+        """Return the class at *target*, ``module:Class``; imports its module.
+
+        Raises:
+            ConfigError: it may not be named, or is not there.
+        """
+        found = self._named(target, "Class")
+        module, _, name = target.partition(":")
+        if not isinstance(found, type):
+            raise ConfigError([f"{module} has no class {name}"])
+        return found
+
+    def _named(self, target: str, what: str) -> Any:  # noqa: ANN401 - anything
+        """Return what *target* names, if it may be named; None if it is not there."""
+        module, colon, name = target.partition(":")
+        if not (colon and name.isidentifier() and _is_dotted(module)):
+            raise ConfigError([f"{target!r} is not written module:{what}"])
+        if not self._allows(module):
+            raise ConfigError([_forbidden(module, self._modules)])
+        found = getattr(self._imported(module), name, None)
+        home = getattr(found, "__module__", None) or ""
+        if found is not None and callable(found) and not self._allows(home):
             # An allowed module may have imported something that is not.
             raise ConfigError([_forbidden(home, self._modules)])
-        return function
+        return found
+
+    def own_lane(self, threads: int, name: str) -> Executor:
+        """Return *threads* threads for one stage alone; they are let go of with us."""
+        lane = ThreadPoolExecutor(threads, thread_name_prefix=f"penstock-{name}")
+        self._lanes.append(lane)
+        return lane
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""
-        self.lane.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes:
+            lane.shutdown(wait=False, cancel_futures=True)
 
     def _allows(self, module: str) -> bool:
         return any(module == m or module.startswith(f"{m}.") for m in self._modules)

@@ -6,6 +6,7 @@ from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
 from schemas.errors import SchemaError
 from streams.errors import ConfigError, StreamsError
+from streams.problems import located
 
 
 def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:
@@ -14,7 +15,7 @@ def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:
         case KeyboardInterrupt():
             return ExitCode.STOPPED, ("stopped",)
         case ConfigError():
-            return ExitCode.USAGE, error.problems
+            return ExitCode.USAGE, [located(problem) for problem in error.problems]
         case EdgeError():
             problems = getattr(error, "problems", None)
             return error.exit_code, problems or (str(error),)

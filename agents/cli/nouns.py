@@ -19,6 +19,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "offsets": ("agents.cli.offsets", "Where an app goes on reading."),
     "pipeline": ("agents.cli.pipeline", "The pipelines of a folder."),
     "request": ("agents.cli.request", "Send a request and wait for its result."),
+    "schemas": ("agents.cli.schemas", "What of a pipeline may change; releases."),
     "state": ("agents.cli.state", "What the stores of a worker hold."),
     "tail": ("agents.cli.tail", "Results as they come."),
     "topics": ("agents.cli.topics", "The topics that an app needs."),

@@ -1,8 +1,9 @@
-"""Types of options that more than one verb has: durations, pairs, places."""
+"""What more than one verb is given: durations, pairs, places, files of JSON."""
 
-from typing import Any
+from typing import IO, Any
 
 import click
+import orjson
 
 from streams.durations import duration_s
 
@@ -49,3 +50,20 @@ class Place(click.ParamType):
         if not (colon and partition.isdecimal() and offset.isdecimal()):
             self.fail(f"{value!r} is not written partition:offset", param, ctx)
         return int(partition), int(offset)
+
+
+def object_in(file: IO[bytes]) -> dict[str, Any]:
+    """Return the JSON object in *file*.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    try:
+        found = orjson.loads(file.read())
+    except ValueError as error:
+        reason = f"{file.name} is not JSON: {error}"
+        raise click.UsageError(reason) from error
+    if not isinstance(found, dict):
+        reason = f"{file.name} holds no JSON object"
+        raise click.UsageError(reason)
+    return found

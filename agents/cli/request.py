@@ -3,14 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import click
-import orjson
 
 from agents.cli.invocation import invocation
 from agents.cli.output import flat
-from agents.cli.parameters import Duration, Pair
+from agents.cli.parameters import Duration, Pair, object_in
 from agents.cli.verbs import Verb
 from agents.client.asking import Question, ask, send
 from agents.exit_codes import ExitCode
@@ -59,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         session_id=session,
         deadline_ms=None if deadline is None else now_ms + round(deadline * 1_000),
         texts=dict(inputs),
-        values={} if file is None else _object_in(file),
+        values={} if file is None else object_in(file),
     )
     settings = call.connected_settings()
     if no_wait:
@@ -76,15 +75,3 @@ def command(  # noqa: PLR0913 - one parameter for each option
     result = asyncio.run(ask(settings, question, wait_s=timeout))
     call.show_one(flat(result) if call.output == "table" else result)
     return ExitCode.DONE if result["status"] in ANSWERED else ExitCode.FAILED
-
-
-def _object_in(file: IO[bytes]) -> dict[str, Any]:
-    try:
-        found = orjson.loads(file.read())
-    except ValueError as error:
-        reason = f"{file.name} is not JSON: {error}"
-        raise click.UsageError(reason) from error
-    if not isinstance(found, dict):
-        reason = f"{file.name} holds no JSON object"
-        raise click.UsageError(reason)
-    return found

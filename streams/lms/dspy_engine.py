@@ -5,14 +5,22 @@ context variable, so nothing can reach the wrong request.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import dspy
-from dspy.lm15 import Message, Request, Response, TextPart, response_to_events
+from dspy.lm15 import (
+    ImagePart,
+    Message,
+    Request,
+    Response,
+    TextPart,
+    response_to_events,
+)
 from dspy.lm15 import Usage as Tokens
+from dspy.utils.exceptions import ContextWindowExceededError
 
 from schemas.records import Usage
-from streams.errors import StreamsError
+from streams.errors import ModelContextError, StreamsError
 from streams.stage import LM, Answer, Calls, LMCall
 
 PARAMS: Final = ("temperature", "max_tokens", "top_p", "seed")
@@ -25,10 +33,9 @@ class NotServedError(Exception):
 class CallsEngine:
     """The engine that DSPy plugs under a ``dspy.LM``, for one call of one stage."""
 
-    def __init__(self, lm: LM, calls: Calls, request_id: str) -> None:
+    def __init__(self, lm: LM, calls: Calls) -> None:
         self._lm = lm
         self._calls = calls
-        self._request_id = request_id
         self.usage = Usage()
         """Of all answers so far."""
         self.failure: StreamsError | None = None
@@ -36,13 +43,13 @@ class CallsEngine:
 
     async def complete(self, request: Request) -> Response:
         """Answer one canonical request of DSPy."""
-        call = LMCall(
-            messages=messages_of(request),
-            params=params_of(request),
-            request_id=self._request_id,
-        )
+        call = LMCall(messages=messages_of(request), params=params_of(request))
         try:
             answer = await self._calls.ask(self._lm, call)
+        except ModelContextError as error:
+            # Programs that shorten what they ask wait for DSPy's own error.
+            self.failure = error
+            raise ContextWindowExceededError(message=str(error)) from error
         except StreamsError as error:
             self.failure = error
             raise
@@ -55,8 +62,16 @@ class CallsEngine:
             yield event
 
 
+class SyncEngine(Protocol):
+    """What DSPy plugs under a ``dspy.LM`` for programs that are not ``async``."""
+
+    def complete(self, request: Request) -> Response: ...
+
+    def stream(self, request: Request) -> Iterator[Any]: ...
+
+
 class NoSyncEngine:
-    """What stands where DSPy wants a synchronous engine: serving never blocks."""
+    """What stands there for programs on the event loop, which must never block it."""
 
     def complete(self, request: Request) -> Response:
         raise NotServedError
@@ -65,11 +80,11 @@ class NoSyncEngine:
         raise NotServedError
 
 
-def bound_lm(engine: CallsEngine, name: str) -> dspy.LM:
+def bound_lm(engine: CallsEngine, name: str, sync: SyncEngine | None = None) -> dspy.LM:
     """Return a ``dspy.LM`` that asks through *engine* and does nothing by itself."""
     return dspy.LM(
         f"penstock/{name}",
-        engine=NoSyncEngine(),
+        engine=sync or NoSyncEngine(),
         async_engine=engine,
         cache=False,
         num_retries=0,
@@ -80,12 +95,12 @@ def messages_of(request: Request) -> tuple[Mapping[str, Any], ...]:
     """Return the chat messages of *request*.
 
     Raises:
-        NotServedError: a part of it is not text.
+        NotServedError: a part of it is neither text nor an image.
     """
     said = [(message.role, message.parts) for message in request.messages]
     if request.system is not None:
         said = [("system", request.system), *said]
-    return tuple({"role": role, "content": _text(parts)} for role, parts in said)
+    return tuple({"role": role, "content": _content(parts)} for role, parts in said)
 
 
 def params_of(request: Request) -> Mapping[str, Any]:
@@ -110,9 +125,23 @@ def response_of(request: Request, answer: Answer) -> Response:
     )
 
 
-def _text(parts: Any) -> str:  # noqa: ANN401 - text, or DSPy's parts
+def _content(parts: Any) -> str | list[Any]:  # noqa: ANN401 - text, or DSPy's parts
+    """Return text as text, and what has images in it as blocks of OpenAI's protocol."""
     if isinstance(parts, str):
         return parts
-    if not all(isinstance(part, TextPart) for part in parts):
-        raise NotServedError
-    return "".join(part.text for part in parts)
+    if all(isinstance(part, TextPart) for part in parts):
+        return "".join(part.text for part in parts)
+    return [_block(part) for part in parts]
+
+
+def _block(part: object) -> Mapping[str, Any]:
+    match part:
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ImagePart(url=str(url)):
+            return {"type": "image_url", "image_url": {"url": url}}
+        case ImagePart(data=str(data)):
+            url = f"data:{part.media_type};base64,{data}"
+            return {"type": "image_url", "image_url": {"url": url}}
+        case _:
+            raise NotServedError

@@ -11,6 +11,7 @@ import orjson
 from schemas.records import Usage
 from streams.errors import (
     ModelBusyError,
+    ModelContextError,
     ModelError,
     ModelRefusedError,
     ModelUnavailableError,
@@ -29,6 +30,11 @@ SERVER_ERRORS: Final = 500
 
 NOT_YET: Final = frozenset({408, 409, 425})
 """Refusals that may pass by themselves: timeout, conflict, too early."""
+
+
+TOO_LONG_CODE: Final = "context_length_exceeded"
+TOO_LONG_PHRASE: Final = "maximum context length"
+"""Servers that speak the protocol have either the code or the words."""
 
 
 class UnreadableAnswerError(Exception):
@@ -96,6 +102,8 @@ def error_of(  # noqa: PLR0913 - all facts of one refusal, each needed for its e
         return ModelBusyError(stage, lm, reason, retry_after_s(retry_after, now_ms))
     if status >= SERVER_ERRORS or status in NOT_YET:
         return ModelUnavailableError(stage, lm, reason)
+    if code == TOO_LONG_CODE or TOO_LONG_PHRASE in message:
+        return ModelContextError(stage, lm, reason)
     return ModelRefusedError(stage, lm, reason)
 
 

@@ -11,9 +11,11 @@ from typing import Final, Literal
 
 from streams.signatures.types import (
     Choice,
+    CodeOf,
     DecimalOf,
     FieldType,
     HistoryType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -59,6 +61,8 @@ _TYPES: Final[Mapping[ScalarName, tuple[type, ...]]] = {
     "date": (date, str),
     "datetime": (datetime, str),
 }
+# DSPy makes objects of their texts: of which type a value is could not be seen.
+_ALONE: Final = (ImageType, CodeOf)
 _ORDER: Final[tuple[Kind, ...]] = (
     "string",
     "bytes",
@@ -75,7 +79,7 @@ def shape_of(kind: FieldType) -> Shape:  # noqa: PLR0911 - one case a type
     match kind:
         case Scalar():
             return _SHAPES[kind.name]
-        case DecimalOf():
+        case DecimalOf() | ImageType() | CodeOf():
             return "text"
         case Choice():
             return "text" if isinstance(kind.values[0], str) else "number"
@@ -89,13 +93,15 @@ def shape_of(kind: FieldType) -> Shape:  # noqa: PLR0911 - one case a type
             return "several"
 
 
-def kind_of(kind: FieldType) -> Kind:  # noqa: PLR0911 - one case a type
+def kind_of(kind: FieldType) -> Kind:  # noqa: C901, PLR0911 - one case a type
     """Return what values of *kind* are in Avro."""
     match kind:
         case Scalar():
             return _KINDS[kind.name]
         case DecimalOf():
             return "bytes"
+        case ImageType() | CodeOf():
+            return "string"
         case Choice():
             return "string" if isinstance(kind.values[0], str) else "number"
         case Limited() | Maybe():
@@ -125,8 +131,8 @@ def types_of(kind: FieldType) -> tuple[type, ...]:  # noqa: C901, PLR0911 - one 
             return (list, tuple)
         case MapOf() | RecordOf():
             return (dict,)
-        case OneOf() | HistoryType():
-            return ()  # neither is ever a member of a union
+        case ImageType() | CodeOf() | OneOf() | HistoryType():
+            return ()  # none of them is ever a member of a union
 
 
 def united(members: Sequence[FieldType], *, optional: bool) -> FieldType:
@@ -145,6 +151,9 @@ def _in_order(members: Iterable[FieldType]) -> tuple[FieldType, ...]:
 
 def clash(members: Sequence[FieldType]) -> str | None:
     """Say which two of *members* could be taken for each other; None if none could."""
+    for one in members if len(members) > 1 else ():
+        if isinstance(one.inner if isinstance(one, Limited) else one, _ALONE):
+            return f"{one} shares its place with nothing but None"
     for index, one in enumerate(members):
         for other in members[:index]:
             if shape_of(one) == shape_of(other):

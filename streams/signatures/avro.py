@@ -14,10 +14,12 @@ from streams.signatures.avro_defaults import decimal_bytes, to_default
 from streams.signatures.tuples import plain_items
 from streams.signatures.types import (
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -69,6 +71,10 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
         case Choice():
             plain = "string" if isinstance(kind.values[0], str) else "long"
             return {"type": plain, "allowed": list(kind.values)}
+        case ImageType():
+            return {"type": "string", "image": True}
+        case CodeOf():
+            return {"type": "string", "code": kind.language}
         case Limited(inner=DecimalOf() as exact):
             # Fixed types are compared by name and defined once in a schema: bounds of
             # one field would be those of all, or a part of the name, and then no

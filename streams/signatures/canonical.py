@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from streams.signatures.parse import Reading
+from streams.signatures.parse import HISTORY_NAME, Reading
 from streams.signatures.tokens import quoted
 from streams.signatures.types import FieldType, HistoryType
 
@@ -38,7 +38,7 @@ def fields_text(fields: Sequence[Written]) -> str:
 
 def field_text(field: Written) -> str:
     """Return one field: ``answer: str 'one sentence' = 'none'``."""
-    if isinstance(field.type, HistoryType):
+    if isinstance(field.type, HistoryType) and field.name == HISTORY_NAME:
         return field.name
     parts = [field.name if field.type is None else f"{field.name}: {field.type}"]
     if field.description:

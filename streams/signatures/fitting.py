@@ -5,8 +5,10 @@ from streams.signatures.types import (
     INT,
     STR,
     Choice,
+    CodeOf,
     DecimalOf,
     FieldType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -70,4 +72,6 @@ def _scalar_fits(made: FieldType, wanted: FieldType) -> bool:
         if isinstance(wanted, Choice):
             return set(made.values) <= set(wanted.values)
         made = STR if isinstance(made.values[0], str) else INT
+    if isinstance(made, ImageType | CodeOf) and wanted == STR:
+        return True
     return made == wanted or (made, wanted) == (INT, FLOAT)

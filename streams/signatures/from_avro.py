@@ -12,15 +12,18 @@ from streams.signatures.avro import LIMITS
 from streams.signatures.avro_defaults import NO_DEFAULT, from_default
 from streams.signatures.parse import parse_fields
 from streams.signatures.patterns import pattern_problem
+from streams.signatures.special_texts import language_problem
 from streams.signatures.types import (
     BOOL,
     BYTES,
     DATE,
     DATETIME,
     FLOAT,
+    IMAGE,
     INT,
     STR,
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
     FieldType,
@@ -126,6 +129,10 @@ def _single(avro: Mapping[str, Any]) -> FieldType | None:
     match avro:
         case {"type": "string" | "long", "allowed": [*values]}:
             return Choice(tuple(values))
+        case {"type": "string", "image": True}:
+            return IMAGE
+        case {"type": "string", "code": str(language)}:
+            return CodeOf(language) if language_problem(language) is None else STR
         case {"logicalType": "decimal", "precision": int(digits)}:
             return DecimalOf(digits, avro.get("scale", 0))
         case {"type": str(name), "logicalType": str(logical)}:

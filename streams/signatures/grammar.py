@@ -89,19 +89,20 @@ class Grammar:
         )
 
     def _type(self) -> TypeNode:
-        start = self._token.at
-        members = [self._part()]
+        start = self.tokens[self.at].at
+        first = self._part()
+        if not self._sees("|"):
+            return first
+        members = [first]
         while self._take("|"):
             members.append(self._part())
-        if len(members) == 1:
-            return members[0]
         return Either(members=tuple(members), at=start)
 
     def _part(self) -> TypeNode:
-        token = self._token
+        token = self.tokens[self.at]
         if token.kind != "name" or token.text in ("True", "False"):
             return self._constant("expected a type")
-        self._advance()
+        self.at += 1
         if not self._take("["):
             return Named(name=token.text, at=token.at)
         self._deeper()
@@ -112,11 +113,12 @@ class Grammar:
         return Applied(name=token.text, arguments=tuple(arguments), at=token.at)
 
     def _argument(self) -> Argument:
-        start = self._token
-        if self._take("..."):
+        start = self.tokens[self.at]
+        if start.kind == "...":
+            self.at += 1
             return Dots(at=start.at)
         ranged = self.tokens[self.at + (start.kind == "number")]
-        if (ranged.kind, ranged.text) != ("mark", ".."):
+        if ranged.kind != "..":
             return self._type()
         low, _, high = self._bound(), self._advance(), self._bound()
         if low is high is None:
@@ -171,10 +173,10 @@ class Grammar:
         return self.tokens[self.at]
 
     def _sees(self, mark: str) -> bool:
-        return self._token.kind == "mark" and self._token.text == mark
+        return self.tokens[self.at].kind == mark
 
     def _over(self) -> bool:
-        return self._token.kind == "end" or self._sees("->")
+        return self.tokens[self.at].kind in ("end", "->")
 
     def _advance(self) -> Token:
         token = self._token
@@ -182,7 +184,7 @@ class Grammar:
         return token
 
     def _take(self, mark: str) -> bool:
-        if not self._sees(mark):
+        if self.tokens[self.at].kind != mark:
             return False
         self.at += 1
         return True
@@ -223,8 +225,8 @@ class Grammar:
         while self._token.kind != "end" and not self._sees("->"):
             if open_brackets <= 0 and self._sees(","):
                 return
-            text = self._token.text if self._token.kind == "mark" else ""
-            open_brackets += (text in _OPENING) - (text in _CLOSING)
+            kind = self._token.kind
+            open_brackets += (kind in _OPENING) - (kind in _CLOSING)
             self.at += 1
 
 
@@ -232,5 +234,5 @@ class _StopError(Exception):
     """This field cannot be read any further; never leaves this module."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
+        super().__init__(problem.sentence)
         self.problem = problem

@@ -25,9 +25,13 @@ Bound = float | Decimal | None
 
 def is_limit(node: Argument) -> bool:
     """Say whether *node* is a range or a pattern, and no type."""
-    return isinstance(node, Between) or (
-        isinstance(node, Constant) and isinstance(node.value, str)
-    )
+    match node:
+        case Between():
+            return True
+        case Constant():
+            return isinstance(node.value, str)
+        case _:
+            return False
 
 
 def limited(
@@ -78,7 +82,7 @@ def _range_problem(inner: FieldType, node: Between) -> str | None:
     return None
 
 
-def _bound(inner: FieldType, value: float | None) -> Bound:
+def _bound(inner: FieldType, value: Bound) -> Bound:
     # 0.3 as a float is a little less than 0.3; exact numbers need exact bounds.
     if value is None:
         return None

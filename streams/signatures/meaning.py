@@ -8,6 +8,7 @@ from streams.signatures.alternatives import clash, united
 from streams.signatures.limits import is_limit, limited
 from streams.signatures.patterns import MAX_WEIGHT, weight_of
 from streams.signatures.scalars import is_int64
+from streams.signatures.special_texts import language_problem
 from streams.signatures.tokens import Position, Problem
 from streams.signatures.tree import (
     Applied,
@@ -26,10 +27,12 @@ from streams.signatures.types import (
     DATE,
     DATETIME,
     FLOAT,
+    IMAGE,
     INT,
     MAX_DIGITS,
     STR,
     Choice,
+    CodeOf,
     DecimalOf,
     FieldType,
     ListOf,
@@ -45,7 +48,10 @@ from streams.signatures.unknown import unknown_type
 SCALARS: Final[Mapping[str, Scalar]] = {
     kind.name: kind for kind in (STR, INT, FLOAT, BOOL, BYTES, DATE, DATETIME)
 }
-_BOUNDED: Final = frozenset({"str", "int", "float", "bytes"})
+PLAIN: Final[Mapping[str, FieldType]] = {**SCALARS, "Image": IMAGE}
+"""Types that are written as a name alone."""
+
+_BOUNDED: Final = frozenset({"str", "int", "float", "bytes", "Image"})
 
 
 @dataclass(slots=True)
@@ -58,17 +64,19 @@ class Meaning:
     weight: int = 0
     """Of the patterns so far."""
 
-    def of(self, node: TypeNode) -> FieldType | None:
+    def of(self, node: Argument) -> FieldType | None:
         """Return the type that *node* writes down, or None after a problem."""
         match node:
+            case Applied():
+                return self._applied(node)
             case Named():
-                return SCALARS.get(node.name) or self._declared(node)
+                return PLAIN.get(node.name) or self._declared(node)
             case Constant():
                 return self._wrong(node.at, "a value is no type; use Literal[...]")
             case Either():
                 return self._either(node.at, node.members)
-            case Applied():
-                return self._applied(node)
+            case Between() | Dots():
+                return self._wrong(node.at, "expected a type here")
 
     def _declared(self, node: Named | Applied) -> FieldType | None:
         if isinstance(node, Named) and node.name in self.types:
@@ -93,9 +101,11 @@ class Meaning:
                 return self._union(node)
             case "Literal":
                 return self._literal(node)
+            case "Code":
+                return self._code(node)
             case name if name in _BOUNDED:
-                return self._limited(SCALARS[name], node.arguments)
-            case name if name in SCALARS:
+                return self._limited(PLAIN[name], node.arguments)
+            case name if name in PLAIN:
                 return self._wrong(node.at, f"{name} takes no arguments")
             case _:
                 return self._declared(node)
@@ -104,14 +114,14 @@ class Meaning:
         kinds, limits = _split(node.arguments)
         if len(kinds) != 1:
             return self._wrong(node.at, "a list has one type of items: list[str]")
-        item = self._argument(kinds[0])
+        item = self.of(kinds[0])
         return item and self._limited(ListOf(item), limits)
 
     def _dict(self, node: Applied) -> FieldType | None:
         kinds, limits = _split(node.arguments)
         match kinds:
             case (Named(name="str"), value):
-                kind = self._argument(value)
+                kind = self.of(value)
                 return kind and self._limited(MapOf(kind), limits)
             case _:
                 return self._wrong(node.at, "a dict is written dict[str, T]")
@@ -119,7 +129,7 @@ class Meaning:
     def _tuple(self, node: Applied) -> FieldType | None:
         if any(isinstance(argument, Dots) for argument in node.arguments):
             return self._wrong(node.at, "a tuple of any length is a list: list[T]")
-        items = [self._argument(argument) for argument in node.arguments]
+        items = [self.of(argument) for argument in node.arguments]
         known = tuple(item for item in items if item is not None)
         if len(known) < len(items):
             return None
@@ -144,10 +154,20 @@ class Meaning:
                     "Decimal[12, 2]",
                 )
 
+    def _code(self, node: Applied) -> FieldType | None:
+        match node.arguments[0]:
+            case Constant(value=str(language)):
+                problem = language_problem(language)
+            case _:
+                language, problem = "", language_problem("")
+        if problem is not None:
+            return self._wrong(node.at, problem)
+        return self._limited(CodeOf(language), node.arguments[1:])
+
     def _optional(self, node: Applied) -> FieldType | None:
         if len(node.arguments) != 1:
             return self._wrong(node.at, "Optional takes one type: Optional[str]")
-        inner = self._argument(node.arguments[0])
+        inner = self.of(node.arguments[0])
         return inner and _maybe(inner)
 
     def _union(self, node: Applied) -> FieldType | None:
@@ -188,17 +208,14 @@ class Meaning:
     def _limited(
         self, inner: FieldType, limits: Sequence[Argument]
     ) -> FieldType | None:
+        if not limits:
+            return inner
         for node in limits:
             if isinstance(node, Constant):
                 self.weight += weight_of(str(node.value))
             if self.weight > MAX_WEIGHT:
                 return self._wrong(node.at, "patterns up to here are too large")
         return limited(inner, limits, self._wrong)
-
-    def _argument(self, node: Argument) -> FieldType | None:
-        if isinstance(node, Between | Dots):
-            return self._wrong(node.at, "expected a type here")
-        return self.of(node)
 
     def _wrong(self, at: Position, sentence: str) -> FieldType | None:
         self.problems.append(Problem(at=at, sentence=sentence))
@@ -207,8 +224,10 @@ class Meaning:
 
 def _split(arguments: Sequence[Argument]) -> tuple[list[Argument], list[Argument]]:
     """Return the arguments that are types, and the limits behind them."""
-    end = next((i for i, a in enumerate(arguments) if is_limit(a)), len(arguments))
-    return list(arguments[:end]), list(arguments[end:])
+    for end, argument in enumerate(arguments):
+        if is_limit(argument):
+            return list(arguments[:end]), list(arguments[end:])
+    return list(arguments), []
 
 
 def _maybe(kind: FieldType) -> FieldType:

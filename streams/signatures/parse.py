@@ -5,17 +5,17 @@ and given meaning by a short list of allowed types. Nothing in it is ever import
 looked up in a module, or evaluated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from streams.signatures.grammar import Grammar
 from streams.signatures.meaning import Meaning
 from streams.signatures.misfit import MisfitError
 from streams.signatures.names import name_problem
+from streams.signatures.remembered import Remembered
 from streams.signatures.tokens import Position, Problem, tokenize
-from streams.signatures.tree import FieldNode
+from streams.signatures.tree import FieldNode, Named, TypeNode
 from streams.signatures.types import HISTORY, STR, Field, FieldType, Maybe, RecordOf
 from streams.signatures.values import checker
 
@@ -24,8 +24,10 @@ HISTORY_NAME: Final = "history"
 MAX_CHARACTERS: Final = 16_384
 """Of one signature. Longer ones are mistakes or attacks, and are not read."""
 
-# All that a deployment has, many times over; 8 MiB of text at the very most.
+# All that a deployment has, many times over. What a text means takes some thirty times
+# its bytes: 8 MiB at the very most.
 CACHED: Final = 512
+CACHED_BYTES: Final = 262_144
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,9 @@ class Reading:
     inputs: tuple[Declared, ...] = ()
     outputs: tuple[Declared, ...] = ()
     problems: tuple[str, ...] = ()
-    """Sentences with line and column."""
+    """Sentences with line and column, or with the path of a field in a class."""
+    instructions: str = ""
+    """What the docstring of a class says; a text has none."""
 
 
 class Types:
@@ -78,12 +82,12 @@ def parse_signature(text: str, types: Types = NO_TYPES) -> Reading:
     Readings are remembered, and shared: :func:`~streams.signatures.validate.default_of`
     copies the defaults that could be changed.
     """
-    return _too_long(text) or _signature(text, types)
+    return _too_long(text) or _READINGS(text, (_signature, types))
 
 
 def parse_fields(text: str, types: Types = NO_TYPES) -> Reading:
     """Read fields alone, as the inputs or outputs of a pipeline; into *inputs*."""
-    return _too_long(text) or _fields(text, types)
+    return _too_long(text) or _READINGS(text, (_fields, types))
 
 
 def _too_long(text: str) -> Reading | None:
@@ -93,8 +97,6 @@ def _too_long(text: str) -> Reading | None:
     return Reading(problems=(f"has more than {MAX_CHARACTERS} characters",))
 
 
-# Caches are the only state here, bounded, and of pure functions: nobody can tell.
-@lru_cache(maxsize=CACHED)
 def _signature(text: str, types: Types) -> Reading:
     tokens, problems = tokenize(text), list[Problem]()
     grammar = Grammar(tokens, problems)
@@ -111,7 +113,6 @@ def _signature(text: str, types: Types) -> Reading:
     )
 
 
-@lru_cache(maxsize=CACHED)
 def _fields(text: str, types: Types) -> Reading:
     tokens, problems = tokenize(text), list[Problem]()
     grammar = Grammar(tokens, problems)
@@ -122,6 +123,18 @@ def _fields(text: str, types: Types) -> Reading:
     if not (problems or fields):
         reader.wrong(tokens[-1].at, "at least one field is needed")
     return Reading(inputs=reader.side(fields), problems=reader.sentences(text))
+
+
+_How = tuple[Callable[[str, Types], Reading], Types]
+
+
+def _read(text: str, how: _How) -> Reading:
+    read, types = how
+    return read(text, types)
+
+
+# The only state here: bounded, and of pure functions, so nobody can tell.
+_READINGS: Final = Remembered(_read, max_entries=CACHED, max_bytes=CACHED_BYTES)
 
 
 class _Reader:
@@ -136,23 +149,25 @@ class _Reader:
     ) -> tuple[Declared, ...]:
         """Return the fields of one side that have no problem."""
         seen: set[str] = set()
-        found = []
+        found: list[Declared] = []
         for node in nodes:
             if node.name in seen:
                 self.wrong(node.at, f"the field {node.name} is here twice")
                 continue
             seen.add(node.name)
             declared = self._declared(node, history=history)
-            if declared is not None:
-                found.append(declared)
+            if declared is None:
+                continue
+            if declared.type == HISTORY and HISTORY in [f.type for f in found]:
+                self.wrong(node.at, "a stage has one history, the session's")
+                continue
+            found.append(declared)
         return tuple(found)
 
     def sentences(self, text: str) -> tuple[str, ...]:
         """Return the problems in the order of the text."""
-        ordered = sorted(self.problems, key=lambda p: (p.at.line, p.at.column))
-        if "\n" in text.strip():
-            return tuple(str(problem) for problem in ordered)
-        return tuple(f"column {p.at.column}: {p.sentence}" for p in ordered)
+        ordered = sorted(self.problems, key=lambda problem: problem.at)
+        return tuple(problem.within(text) for problem in ordered)
 
     def wrong(self, at: Position, sentence: str) -> None:
         """Note a problem and its place."""
@@ -163,7 +178,7 @@ class _Reader:
         if problem is not None:
             self.wrong(node.at, problem)
             return None
-        if node.name == HISTORY_NAME:
+        if node.name == HISTORY_NAME or _is_history(node.type):
             return self._history(node, allowed=history)
         if node.type is None:
             return self._untyped(node)
@@ -176,8 +191,9 @@ class _Reader:
                 node.at, "history is made by the session; only stages may read it"
             )
             return None
-        if node.type or node.description or node.default:
-            self.wrong(node.at, "history is the session's: write the name alone")
+        typed = node.type is not None and not _is_history(node.type)
+        if typed or node.description or node.default:
+            self.wrong(node.at, f"history is the session's: write {_alone(node)} alone")
             return None
         return Declared(name=node.name, type=HISTORY)
 
@@ -203,3 +219,11 @@ class _Reader:
             required=node.default is None and not optional,
             default=default,
         )
+
+
+def _is_history(kind: TypeNode | None) -> bool:
+    return isinstance(kind, Named) and kind.name == "History"
+
+
+def _alone(node: FieldNode) -> str:
+    return "the name" if node.name == HISTORY_NAME else f"`{node.name}: History`"

@@ -55,7 +55,7 @@ class _Reader:
             if held in self._texts:
                 self.read(held, (*within, name))
         reading = parse_fields(text, Types(self.records))
-        problem = _name_problem(name)
+        problem = type_name_problem(name)
         if problem is not None:
             self.problems.append((name, problem))
         self.problems += [(name, sentence) for sentence in reading.problems]
@@ -63,7 +63,8 @@ class _Reader:
         self.records.setdefault(name, RecordOf(name, fields))
 
 
-def _name_problem(name: str) -> str | None:
+def type_name_problem(name: str) -> str | None:
+    """Say why no record can be called *name*; None if one can."""
     if name in _TAKEN:
         return f"{name} is a type already"
     if not name[:1].isupper():

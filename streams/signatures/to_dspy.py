@@ -12,13 +12,19 @@ import pydantic
 from typing_extensions import TypedDict
 
 from streams.errors import ConfigError
-from streams.signatures.told import holds_bytes, told
+from streams.signatures.default_instructions import default_instructions
+from streams.signatures.special_texts import is_image
+from streams.signatures.told import holds, told
 from streams.signatures.types import (
+    BYTES,
+    IMAGE,
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -60,19 +66,14 @@ def dspy_signature(
     fields = {f.name: _declared(f, dspy.InputField) for f in inputs}
     fields |= {f.name: _declared(f, dspy.OutputField) for f in outputs}
     # Always with instructions: without them DSPy builds the class twice.
-    told = instructions or default_instructions(inputs, outputs)
+    told = instructions or default_instructions(
+        [f.name for f in inputs], [f.name for f in outputs]
+    )
     made: type[dspy.Signature] = dspy.make_signature(fields, told)
     return made
 
 
-def default_instructions(inputs: Sequence[Field], outputs: Sequence[Field]) -> str:
-    """Return DSPy's own sentence for a signature without instructions."""
-    given = ", ".join(f"`{field.name}`" for field in inputs)
-    wanted = ", ".join(f"`{field.name}`" for field in outputs)
-    return f"Given the fields {given}, produce the fields {wanted}."
-
-
-def python_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
+def python_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
     """Return the Python type that DSPy and pydantic understand as *kind*.
 
     What JSON has no form for is text here: an LM reads and writes text, and the checker
@@ -99,8 +100,33 @@ def python_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911 - one ca
             return Union[tuple(map(python_type, kind.members))]  # noqa: UP007 - likewise
         case Maybe():
             return Optional[python_type(kind.inner)]  # noqa: UP045 - made at run time
+        case ImageType():
+            return dspy.Image
+        case CodeOf():
+            return dspy.Code[kind.language]
         case HistoryType():
             return dspy.History
+
+
+def shown(kind: FieldType, value: Any) -> Any:  # noqa: ANN401 - one case a type
+    """Return *value* of *kind* with its images as DSPy's own, which LMs get to see.
+
+    What has another type by now, as turns of a history may, stays as it is.
+    """
+    match kind, value:
+        case ImageType(), str() if is_image(value):
+            return dspy.Image(value)
+        case Limited() | Maybe(), _:
+            return shown(kind.inner, value)
+        case ListOf(), list():
+            return [shown(kind.item, item) for item in value]
+        case MapOf(), dict():
+            return {name: shown(kind.value, each) for name, each in value.items()}
+        case RecordOf(), dict():
+            held = [field for field in kind.fields if field.name in value]
+            return value | {f.name: shown(f.type, value[f.name]) for f in held}
+        case _:
+            return value
 
 
 def _record_type(kind: RecordOf) -> Any:  # noqa: ANN401 - a class
@@ -121,16 +147,29 @@ def _declared(field: Field, make: Any) -> tuple[Any, Any]:  # noqa: ANN401 - DSP
 
 
 def _problems(inputs: Sequence[Field], outputs: Sequence[Field]) -> list[str]:
+    return [
+        *(
+            f"{field.name} holds bytes, which no LM can read or write"
+            for field in (*inputs, *outputs)
+            if holds(field.type, BYTES)
+        ),
+        *(
+            f"{field.name} is an Image, which no LM of ours writes: let it write a "
+            "text, and a transform make the image"
+            for field in outputs
+            if holds(field.type, IMAGE)
+        ),
+        *name_problems(inputs, outputs),
+    ]
+
+
+def name_problems(inputs: Sequence[Field], outputs: Sequence[Field]) -> list[str]:
+    """Return what DSPy has against the names of these fields."""
     given = {field.name for field in inputs}
     both = [f.name for f in outputs if f.name in given]
     names = [field.name for field in (*inputs, *outputs)]
     taken = sorted({n for n in names if n in _TAKEN or hasattr(dspy.Signature, n)})
     return [
-        *(
-            f"{field.name} holds bytes, which no LM can read or write"
-            for field in (*inputs, *outputs)
-            if holds_bytes(field.type)
-        ),
         *(f"{name} is both an input and an output" for name in both),
         *(
             f"{name} is a name that DSPy uses itself; rename the field"

@@ -1,25 +1,35 @@
 """Cut the text of a signature into tokens; what is none is a token of its own kind."""
 
 import re
-from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-Kind = Literal["name", "text", "number", "mark", "stray", "end"]
+Kind = Literal[
+    "name",
+    "text",
+    "number",
+    "stray",
+    "end",
+    "->",
+    "...",
+    "..",
+    ":",
+    ",",
+    "=",
+    "|",
+    "{",
+    "}",
+    "[",
+    "]",
+]
+"""What a token is; a mark is a kind of its own."""
+
+Position = int
+"""A place in the text: how many characters are before it."""
 
 
-class Position(Struct, frozen=True, kw_only=True):
-    """A place in the text; both count from 1."""
-
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}"
-
-
-class Token(Struct, frozen=True, kw_only=True):
+class Token(Struct, frozen=True):
     """One word, constant or mark of a signature."""
 
     kind: Kind
@@ -35,18 +45,26 @@ class Problem(Struct, frozen=True, kw_only=True):
     at: Position
     sentence: str
 
-    def __str__(self) -> str:
-        return f"{self.at}: {self.sentence}"
+    def within(self, text: str) -> str:
+        """Return the sentence with its place in *text*, for people: counted from 1."""
+        line_start = text.rfind("\n", 0, self.at) + 1
+        place = f"column {self.at - line_start + 1}"
+        if "\n" in text.strip():
+            place = f"line {text.count(chr(10), 0, self.at) + 1}, {place}"
+        return f"{place}: {self.sentence}"
 
 
 _TOKEN: Final = re.compile(
     r"""
-      (?P<space>\s+)
+    \s*(?:
+      (?P<mark>[\[\]:,=|{}]|->|\.\.\.?)
     | (?P<name>[^\W\d]\w*)
     | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    | (?P<mark>->|\.\.\.|\.\.|[:,=|{}\[\]])
-    """,
+    # An open quote swallows the rest: nobody knows where it should close.
+    | (?P<stray>['"].*|.)
+    | (?P<end>)
+    )""",
     re.VERBOSE | re.DOTALL,
 )
 QUOTES: Final = ("'", '"')
@@ -57,45 +75,24 @@ _ESCAPING: Final = str.maketrans({"\n": "\\n", "\t": "\\t", "'": "\\'", "\\": "\
 
 def tokenize(text: str) -> list[Token]:
     """Return the tokens of *text*; the last one is of kind ``end``."""
-    return list(_tokens(text))
+    return [_token(match) for match in _TOKEN.finditer(text)]
 
 
-def _tokens(text: str) -> Iterator[Token]:
-    start, line, line_start = 0, 1, 0
-    while start < len(text):
-        at = Position(line=line, column=start - line_start + 1)
-        match = _TOKEN.match(text, start)
-        if match is None:
-            # An open quote swallows the rest: nobody knows where it should close.
-            stray = text[start:] if text[start] in QUOTES else text[start]
-            yield Token(kind="stray", text=stray, at=at)
-            end = start + len(stray)
-        else:
-            if match.lastgroup != "space":
-                yield _token(match, at)
-            end = match.end()
-        breaks = text.count("\n", start, end)
-        if breaks:
-            line += breaks
-            line_start = text.rfind("\n", start, end) + 1
-        start = end
-    at = Position(line=line, column=start - line_start + 1)
-    yield Token(kind="end", text="", at=at)
+def _token(match: re.Match[str]) -> Token:
+    kind: Any = match.lastgroup
+    text, at = match[kind], match.start(kind)
+    if kind == "mark":
+        return Token(text, text, at)
+    return Token(kind, text, at, _value(kind, text))
 
 
-def _token(match: re.Match[str], at: Position) -> Token:
-    text = match.group()
-    match match.lastgroup:
-        case "name":
-            return Token(kind="name", text=text, at=at)
-        case "number":
-            whole = text.lstrip("-").isdigit()
-            number = int(text) if whole and len(text) <= _DIGITS else float(text)
-            return Token(kind="number", text=text, at=at, value=number)
-        case "text":
-            return Token(kind="text", text=text, at=at, value=_unquoted(text))
-        case _:
-            return Token(kind="mark", text=text, at=at)
+def _value(kind: Kind, text: str) -> str | float | None:
+    if kind == "text":
+        return _unquoted(text)
+    if kind != "number":
+        return None
+    whole = text.lstrip("-").isdigit()
+    return int(text) if whole and len(text) <= _DIGITS else float(text)
 
 
 # int() takes quadratic time and refuses 4,300 digits; nobody means such a number.

@@ -4,12 +4,12 @@ from typing import Final
 
 from streams.signatures.alternatives import shape_of
 from streams.signatures.types import (
-    BYTES,
     DATE,
     DATETIME,
     DecimalOf,
     Field,
     FieldType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -34,6 +34,8 @@ def told(field: Field) -> str:
 def rules_of(kind: FieldType) -> str:  # noqa: C901, PLR0911 - one case a type
     """Return the rules for values of *kind*, as a phrase; empty if there are none."""
     match kind:
+        case Limited(inner=ImageType()):
+            return ""  # an LM sees it, and writes none
         case Limited():
             return "; ".join(filter(None, [rules_of(kind.inner), *_limits(kind)]))
         case Maybe():
@@ -75,20 +77,20 @@ def _limits(kind: Limited) -> list[str]:
     return said
 
 
-def holds_bytes(kind: FieldType) -> bool:  # noqa: PLR0911 - one case a type
-    """Say whether values of *kind* may have bytes in them: an LM has no use for any."""
+def holds(kind: FieldType, wanted: FieldType) -> bool:  # noqa: PLR0911 - one case a type
+    """Say whether values of *kind* may have such of type *wanted* in them."""
     match kind:
         case ListOf():
-            return holds_bytes(kind.item)
+            return holds(kind.item, wanted)
         case MapOf():
-            return holds_bytes(kind.value)
+            return holds(kind.value, wanted)
         case Limited() | Maybe():
-            return holds_bytes(kind.inner)
+            return holds(kind.inner, wanted)
         case TupleOf():
-            return any(map(holds_bytes, kind.items))
+            return any(holds(item, wanted) for item in kind.items)
         case OneOf():
-            return any(map(holds_bytes, kind.members))
+            return any(holds(member, wanted) for member in kind.members)
         case RecordOf():
-            return any(holds_bytes(field.type) for field in kind.fields)
+            return any(holds(field.type, wanted) for field in kind.fields)
         case _:
-            return kind == BYTES
+            return kind == wanted

@@ -1,5 +1,6 @@
 """What a signature says, as written: names are not looked up yet."""
 
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -24,8 +25,8 @@ class Constant(Struct, frozen=True, kw_only=True):
 class Between(Struct, frozen=True, kw_only=True):
     """A range between brackets: ``0..1``, ``1..``, ``..80``; None is no bound."""
 
-    low: float | None
-    high: float | None
+    low: float | Decimal | None
+    high: float | Decimal | None
     at: Position
 
 

@@ -134,8 +134,26 @@ class Maybe:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageType:
+    """An image: the text of its address, or of a data URI; see ``special_texts.py``."""
+
+    def __str__(self) -> str:
+        return "Image"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeOf:
+    """The text of a program in some *language*: ``Code['python']``."""
+
+    language: str
+
+    def __str__(self) -> str:
+        return f"Code[{quoted(self.language)}]"
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryType:
-    """The session's ``dspy.History``: an input called ``history``, and no other.
+    """The session's ``dspy.History``: an input of a stage, under any name.
 
     Its value is not among the fields that a stage is given: it is ``run.history``.
     """
@@ -155,6 +173,8 @@ FieldType = (
     | Limited
     | OneOf
     | Maybe
+    | ImageType
+    | CodeOf
     | HistoryType
 )
 
@@ -165,6 +185,7 @@ BOOL = Scalar("bool")
 BYTES = Scalar("bytes")
 DATE = Scalar("date")
 DATETIME = Scalar("datetime")
+IMAGE = ImageType()
 HISTORY = HistoryType()
 
 

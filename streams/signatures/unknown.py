@@ -13,6 +13,8 @@ ALLOWED: Final = (
     "date",
     "datetime",
     "Decimal",
+    "Image",
+    "Code",
     "list",
     "dict",
     "tuple",
@@ -21,15 +23,11 @@ ALLOWED: Final = (
     "Literal",
     "None",
 )
-_DSPYS: Final = (
-    "Audio",
-    "Code",
-    "Document",
-    "File",
-    "Image",
-    "Reasoning",
-    "Tool",
-    "ToolCalls",
+_MEDIA: Final = (
+    "an LM is given texts and images: send its text, or a record of `types:`"
+)
+_TOOLS: Final = (
+    "tools belong to a `react` stage, which calls them itself: name them there"
 )
 BARE: Final = {
     "list": "say of what: list[str]",
@@ -44,10 +42,17 @@ BARE: Final = {
     "object": "say which type: Avro and an LM must both know it",
     "set": "a set has no order to keep: write list[T]",
     "frozenset": "a set has no order to keep: write list[T]",
-    "History": "a history is the input `history`, without a type",
-} | dict.fromkeys(
-    _DSPYS, "DSPy's own types are not supported: send a str, or a record of `types:`"
-)
+    "History": "a history is an input of its own: `history`, or `chat: History`",
+    "Code": "a Code says its language: Code['python']",
+    "Audio": _MEDIA,
+    "Document": _MEDIA,
+    "File": _MEDIA,
+    "Citations": "declare a record of `types:` with what you want of a citation",
+    "Reasoning": "write a `reason` stage: it leaves its `reasoning`, a str",
+    "Tool": _TOOLS,
+    "ToolCalls": _TOOLS,
+    "ToolCallResults": _TOOLS,
+}
 
 
 def unknown_type(name: str, declared: Iterable[str] = ()) -> str:

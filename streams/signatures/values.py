@@ -11,12 +11,15 @@ from streams.signatures.alternatives import types_of
 from streams.signatures.limit_checks import limit_checker
 from streams.signatures.misfit import Checker, MisfitError, unlike
 from streams.signatures.scalars import SCALARS, decimal_checker, text
+from streams.signatures.special_texts import code_checker, image
 from streams.signatures.types import (
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -39,6 +42,10 @@ def checker(kind: FieldType) -> Checker:  # noqa: C901, PLR0911 - one case a typ
             return _choice(kind)
         case Limited():
             return limit_checker(kind, checker(kind.inner))
+        case ImageType():
+            return image
+        case CodeOf():
+            return code_checker(kind)
         case Maybe():
             return _maybe(kind)
         case OneOf():

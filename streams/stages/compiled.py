@@ -2,11 +2,12 @@
 
 :class:`CompiledStage` renders and reads by itself and is several times cheaper. It is
 used only where probes at build time show that DSPy would have sent the same messages
-and read the same outputs; otherwise :class:`ProgramStage` asks the program itself.
+and read the same outputs; otherwise a :class:`~streams.stages.asking.ModuleStage` asks
+the program itself.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
@@ -14,34 +15,56 @@ from pydantic import ValidationError
 
 from streams.errors import StageInputError, StageOutputError
 from streams.json_form import json_value
-from streams.lms.dspy_engine import CallsEngine, bound_lm
-from streams.programs import Kind, Program, outputs_of
-from streams.stage import LM, Fields, LMCall, RunContext, Stage, StageOutcome
-from streams.stage_spec import StageSpec
+from streams.programs import Kind, Program, outputs_of, version_of
+from streams.stage import Fields, LMCall, RunContext, Stage, StageOutcome
+from streams.stage_spec import StageSpec, Workshop
+from streams.stages.adapter import serving_adapter
+from streams.stages.asking import BAD_HISTORY, ModuleStage, Ready
 from streams.stages.probes import Probe, probes_of
 from streams.stages.prompt import Prompt
 from streams.stages.reading import Reader, UnusableAnswerError
+from streams.stages.tried import tried
+
+Load = Callable[[dspy.Module], str]
+"""Puts what was saved into a new module; returns a digest of it, or nothing."""
 
 EMPTY: Final = "the answer is empty"
-UNPARSED: Final = "the answer does not fit the signature"
-BAD_HISTORY: Final = "a turn of the history cannot be shown"
 
 
-def build(kind: Kind, spec: StageSpec, lm: LM) -> Stage:
-    """Return the stage of *spec* that asks *lm*: compiled if that can be proved.
+def nothing_saved(_module: dspy.Module) -> str:
+    """Leave a module as it is."""
+    return ""
+
+
+def build(
+    kind: Kind, spec: StageSpec, shop: Workshop, load: Load = nothing_saved
+) -> Stage:
+    """Return the stage of *spec*: compiled if that can be proved.
 
     Raises:
         ConfigError: DSPy cannot have such a signature; with every problem.
     """
-    program = Program(kind, spec, lm)
-    probes = probes_of(spec, outputs_of(kind, spec))
+    leaves = outputs_of(kind, spec)
+    program = Program(kind, spec, shop.asked)
+    saved = load(program.module)
+    probes = probes_of(spec, leaves)
     version = program.version(probes[0].inputs)
+    if saved:
+        version = version_of("program", version, saved)
+
+    def asked() -> tuple[ModuleStage, dspy.Module]:
+        return module_stage(program, version), program.module
+
+    return tried(spec, shop, leaves, _served(program, version, probes), asked)
+
+
+def _served(program: Program, version: str, probes: Sequence[Probe]) -> Stage:
     signature = program.signature
     prompt = Prompt(program.adapter, signature, program.predictor.demos)
     reader = Reader(signature)
     if agrees(program, prompt, reader, probes):
         return CompiledStage(program, version, prompt, reader)
-    return ProgramStage(program, version)
+    return module_stage(program, version)
 
 
 def agrees(
@@ -98,14 +121,13 @@ class CompiledStage:
             StageOutputError: the answer does not fit the signature.
             ModelError: the LM gave no answer.
         """
-        self._program.check(fields)
+        self._program.inputs.check(fields)
         fields = json_value(fields)
         try:
             messages = self._prompt.messages(fields, run.history)
         except ValidationError as error:
             raise StageInputError(self.name, BAD_HISTORY) from error
-        call = LMCall(messages=messages, request_id=f"{run.request_id}/{self.name}")
-        answer = await run.calls.ask(self._program.lm, call)
+        answer = await run.calls.ask(self._program.lm, LMCall(messages=messages))
         if not answer.text:
             raise StageOutputError(self.name, EMPTY)
         try:
@@ -115,52 +137,20 @@ class CompiledStage:
         return StageOutcome(outputs=outputs, usage=answer.usage)
 
 
-class ProgramStage:
-    """A program asked through ``acall``: dearer, and always DSPy's own word."""
+def module_stage(program: Program, version: str) -> ModuleStage:
+    """Return the stage that asks *program* through DSPy: dearer, and its own word."""
+    names = tuple(program.signature.output_fields)
 
-    def __init__(self, program: Program, version: str) -> None:
-        self._program = program
-        self._version = version
+    def outputs(prediction: dspy.Prediction) -> Fields:
+        return {name: prediction[name] for name in names}
 
-    @property
-    def name(self) -> str:
-        return self._program.name
-
-    @property
-    def version(self) -> str:
-        return self._version
-
-    async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
-        """Ask once; errors as in :class:`CompiledStage`."""
-        program = self._program
-        program.check(fields)
-        fields = json_value(fields)
-        call_id = f"{run.request_id}/{self.name}"
-        engine = CallsEngine(program.lm, run.calls, call_id)
-        try:
-            prediction = await self._ask(engine, program.given(fields, run.history))
-        except AdapterParseError as error:
-            # Its own message quotes the whole answer.
-            raise StageOutputError(self.name, UNPARSED) from error
-        except dspy.DSPyError:
-            if engine.failure is None:
-                raise
-            raise engine.failure from None
-        outputs = {name: prediction[name] for name in program.signature.output_fields}
-        return StageOutcome(outputs=outputs, usage=engine.usage)
-
-    async def _ask(
-        self, engine: CallsEngine, inputs: Mapping[str, Any]
-    ) -> dspy.Prediction:
-        # dspy.context, never dspy.configure: requests share one process, and a
-        # global LM set for one would answer for all. Left in the coroutine that
-        # entered it, so nothing leaks into whoever awaits us.
-        with dspy.context(
-            lm=bound_lm(engine, self._program.lm.name),
-            adapter=self._program.adapter,
-            trace=None,
-            callbacks=[],
-            disable_history=True,
-            warn_on_type_mismatch=False,
-        ):
-            return await self._program.predictor.acall(**inputs)
+    ready = Ready(module=program.module, outputs=outputs)
+    adapter = serving_adapter(program.module)
+    return ModuleStage(
+        program.name,
+        version,
+        lm=program.lm,
+        inputs=program.inputs,
+        ready=lambda _run: ready,
+        adapter=adapter,
+    )

@@ -11,4 +11,4 @@ def build_predict(spec: StageSpec, shop: Workshop) -> Stage:
     Raises:
         ConfigError: DSPy cannot have such a signature; with every problem.
     """
-    return build("predict", spec, shop.asked)
+    return build("predict", spec, shop)

@@ -7,10 +7,12 @@ from typing import Any, Final
 from streams.session import Turn
 from streams.signatures.types import (
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
     FieldType,
     HistoryType,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -27,6 +29,9 @@ TEXTS: Final = (
     "",
     " two\nlines, «quoted» “so”, and\n[[ ## completed ## ]]\nafter all\t",
 )
+
+IMAGES: Final = ("data:image/png;base64,iVBORw0KGgo=", "https://a.example/b.png")
+CODES: Final = ("def one():\n    return 1", "```\n1 + 1\n```", "")
 
 # Values as an LM is shown them: dates and the like are text.
 _SCALARS: Final[Mapping[str, tuple[Any, ...]]] = {
@@ -73,7 +78,7 @@ def _fields(fields: Sequence[Field], turn: int) -> dict[str, Any]:
     return {f.name: _sample(f.type, turn + at) for at, f in enumerate(shown)}
 
 
-def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401, C901, PLR0911 - one case a type
+def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
     match kind:
         case Scalar():
             values = _SCALARS[kind.name]
@@ -82,6 +87,10 @@ def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401, C901, PLR0911 -
             return kind.values[turn % len(kind.values)]
         case DecimalOf():
             return ("0.00", "-12.5")[turn % 2]
+        case ImageType():
+            return IMAGES[turn % len(IMAGES)]
+        case CodeOf():
+            return CODES[turn % len(CODES)]
         case Limited():
             # Programs do not look at limits; samples need not keep them.
             return _sample(kind.inner, turn)

@@ -89,6 +89,8 @@ def _reader_of(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any t
         return str
     if get_origin(annotation) is Literal:
         return _choice_reader(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, dspy.Code):
+        return _code_reader(annotation)
     if type(None) in get_args(annotation) and str in get_args(annotation):
         return _checked_reader(annotation)
     return _json_reader(annotation)
@@ -99,6 +101,16 @@ def _choice_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - L
 
     def read(text: str) -> Any:  # noqa: ANN401 - one of the choices
         return allowed[text] if text in allowed else _repaired(text, annotation)
+
+    return read
+
+
+def _code_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - dspy.Code
+    validate = TypeAdapter(annotation).validate_python
+
+    def read(text: str) -> Any:  # noqa: ANN401 - the code
+        # DSPy looks for JSON first, and code has brackets: long code is as it stands.
+        return validate(text) if _is_long(text) else parse_value(text, annotation)
 
     return read
 
@@ -122,7 +134,23 @@ def _json_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any
     return read
 
 
+def costs_too_much(text: str) -> bool:
+    """Say whether *text* is broken JSON that would take too long to repair."""
+    if not _is_long(text):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _is_long(text: str) -> bool:
+    brackets = text.count("{") + text.count("[")
+    return len(text) > REPAIR_CHARS or brackets > REPAIR_BRACKETS
+
+
 def _repaired(text: str, annotation: Any) -> Any:  # noqa: ANN401 - of that type
-    if len(text) > REPAIR_CHARS or text.count("{") + text.count("[") > REPAIR_BRACKETS:
+    if _is_long(text):
         raise ValueError
     return parse_value(text, annotation)

@@ -15,7 +15,7 @@ def build_reason(spec: StageSpec, shop: Workshop) -> Stage:
     Raises:
         ConfigError: DSPy cannot have such a signature; with every problem.
     """
-    return build("reason", spec, shop.asked)
+    return build("reason", spec, shop)
 
 
 def reason_outputs(spec: StageSpec) -> tuple[Field, ...]:

@@ -7,13 +7,11 @@ cancelled or timed out on a thread runs to its end, and nobody reads what it ret
 It should be pure: the same inputs, the same outputs. Its lists and dicts are copies.
 """
 
-import asyncio
 import inspect
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from copy import deepcopy
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final
 
 from streams.calls import NO_USAGE
@@ -24,6 +22,7 @@ from streams.signatures.parse import Reading
 from streams.signatures.types import Choice, Scalar
 from streams.stage import Fields, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
+from streams.user_call import UserCall, UserCodeError, source_fingerprint
 from streams.user_code import Function, UserCode
 
 
@@ -59,20 +58,12 @@ class ThreadTransform:
     ) -> None:
         self.name = name
         self.version = version
-        self._function = function
-        self._lane = lane
+        self._call = UserCall(function, lane)
 
     async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
-        call = partial(self._call, fields)
-        loop = asyncio.get_running_loop()
-        return _outcome(self.name, await loop.run_in_executor(self._lane, call))
-
-    def _call(self, fields: Fields) -> Any:  # noqa: ANN401 - whatever it returns
         try:
-            return self._function(**fields)
-        except (StopIteration, SystemExit) as error:
-            # A future cannot carry the first (its reader would wait for ever), and
-            # the second would end the worker.
+            return _outcome(self.name, await self._call(**fields))
+        except UserCodeError as error:
             raise StageBugError(self.name, error) from error
 
 
@@ -102,7 +93,7 @@ def build_transform(spec: StageSpec, shop: Workshop) -> Transform:
     if problem is not None:
         raise ConfigError([f"{target} {problem}"])
     called = function if _only_scalars(spec) else partial(_with_copies, function)
-    version = f"{target}@{_fingerprint(function)}"
+    version = f"{target}@{source_fingerprint(function)}"
     if inspect.iscoroutinefunction(function):
         return AsyncTransform(spec.name, version, called)
     if spec.options.get("inline"):
@@ -134,14 +125,3 @@ def _with_copies(function: Function, **fields: Any) -> Any:  # noqa: ANN401 - us
 
 def _only_scalars(spec: StageSpec) -> bool:
     return all(isinstance(field.type, Scalar | Choice) for field in spec.inputs)
-
-
-def _fingerprint(function: Function) -> str:
-    # The whole module: what the function calls beside itself is most often there.
-    try:
-        source = inspect.getsource(inspect.getmodule(function) or function)
-    except (OSError, TypeError) as error:
-        name = getattr(function, "__qualname__", "a function")
-        reason = f"{name} has no source, so a change of it would go unseen"
-        raise ConfigError([reason]) from error
-    return sha256(source.encode()).hexdigest()[:12]

@@ -118,14 +118,14 @@ def turns_left(pending: Pending) -> tuple[int, tuple[str, ...]]:
 class Bench:
     """The agent of one pipeline, with real schemas and a registry of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = PIPELINE) -> None:
         self.clock = ManualClock()
         self.metrics = Metrics()
         self.view = FakeView()
         self.offset = 0
         code = UserCode(["tests.agents.test_edge_execution"])
         self.pipeline = compile_text(
-            PIPELINE,
+            text,
             "here",
             Toolbox(kinds=STAGE_KINDS, open_lm=lambda *_: None, code=code),
         )
@@ -389,9 +389,19 @@ async def test_a_session_that_grew_too_large_withholds_the_turn(bench):
 
 async def test_a_stage_too_large_for_the_journal_is_done_again_if_need_be(bench):
     pending = await bench.answer(bench.request("huge draft"))
-    assert len(bench.view.settled) == 1  # nothing in the middle
+    [progress, _] = bench.view.settled
+    assert [type(unpack(v)) for v in table(progress, JOURNAL).values()] == [RunHeader]
     assert bench.result(pending).status in {"OK", "ERROR"}
+    assert fits(progress)
     assert fits(pending)
+
+
+async def test_the_record_of_such_a_stage_says_so_and_keeps_its_number(bench):
+    pending = await bench.answer(bench.request("huge draft"))
+    record = bench.stage(bench.view.settled[0])
+    assert (record.sequence, record.status, record.outputs) == (1, "ERROR", None)
+    assert record.error.code == "result.too_large"
+    assert (bench.stage(pending).sequence, bench.result(pending).sequence) == (2, 2)
 
 
 async def test_an_output_that_no_encoding_takes_is_an_error(bench):
@@ -432,9 +442,12 @@ async def test_a_run_behind_a_refused_turn_never_shows_it(bench):
 async def test_a_stage_record_that_kafka_refuses_leaves_its_journal_entry(bench):
     await bench.answer(bench.request())
     progress = bench.view.settled[0]
-    instead = progress.instead("no").settlement
-    assert instead.records == ()
-    assert instead.writes == progress.settlement.writes
+    smaller = progress.instead("no")
+    assert bench.stage(smaller).error.code == "result.refused"
+    assert bench.stage(smaller).sequence == 1
+    bare = smaller.instead("no").settlement
+    assert bare.records == ()
+    assert smaller.settlement.writes == bare.writes == progress.settlement.writes
 
 
 async def test_a_bug_keeps_its_error_when_its_diagnostic_is_refused(bench):
@@ -492,6 +505,49 @@ async def test_a_resumed_run_repeats_no_finished_stage_and_clears_all_entries(be
     assert later.stage(pending).sequence == 2
     names = {run + b"\0\0" + name for name in entries}
     assert table(pending, JOURNAL) == dict.fromkeys(names)
+
+
+FLOWING = """
+pipeline: support
+version: 3
+progress: all
+input: "text: str, drafts: list[str] = ['a', 'b']"
+output: "reply: str, replies: list[str]"
+stages:
+  each: {transform: "tests.agents.test_edge_execution:last", inline: true}
+  first: {transform: "tests.agents.test_edge_execution:first", inline: true}
+  last:
+    transform: "tests.agents.test_edge_execution:last"
+    inline: true
+    attempts: 1
+    on_failure: skip
+flow:
+  - {map: [each], over: drafts, each: draft, collect: {reply: replies}, width: 2}
+  - first
+  - last
+"""
+
+
+async def test_a_result_with_a_hole_is_partial_and_its_events_are_all_told():
+    flowing = Bench(FLOWING)
+    pending = await flowing.answer(flowing.request("bug"))
+    result = flowing.result(pending)
+    assert (result.status, result.error.code) == ("PARTIAL", "stage.bug")
+    assert result.outputs == {"reply": None, "replies": ["A", "B"]}
+    settled = flowing.view.settled
+    told = [flowing.stage(p) for p in settled if of_topic(p, TOPICS.stages)]
+    assert [record.sequence for record in told] == list(range(1, len(told) + 1))
+    assert result.sequence == told[-1].sequence
+    assert {r.path for r in told if r.event == "finished"} == {
+        "map.1/0/each",
+        "map.1/1/each",
+        "first",
+        "last",
+    }
+    assert [r.percent for r in told if r.event == "percent"] == [50, 100]
+    assert set(table(pending, JOURNAL)) == {
+        key for each in flowing.view.settled for key in table(each, JOURNAL)
+    }
 
 
 async def test_a_journal_that_cannot_be_read_is_an_error_and_is_cleared(bench):

@@ -30,10 +30,10 @@ POSITION = Position(
 ENTRY = LedgerEntry(at_ms=MARK.seen_ms, topic="in", partition=1, offset=4)
 HEADER = RunHeader(pipeline_version=1, fingerprint="f", started_ms=2, attempt=1)
 CALL = CallEntry(
-    stage="draft", ordinal=0, digest="d", text="hello", usage=Usage(calls=1)
+    site="draft", ordinal=0, digest="d", text="hello", usage=Usage(calls=1)
 )
 STAGE = StageEntry(
-    stage="note",
+    site="note",
     sequence=1,
     version="v",
     fingerprint="f",

@@ -37,7 +37,12 @@ LANGUAGES = {*SHELL, "yaml", "python", "text", "dockerfile", "signature", "refus
 NOT_OURS = {PREFIX, "PENSTOCK_PORT"}
 """All of them; and what Kubernetes sets for a Service named penstock."""
 
-KEYS = ("OPENAI_API_KEY", key_env("small"), key_env("gpu"))
+KEYS = (
+    "OPENAI_API_KEY",
+    "PENSTOCK_SECRET_WEATHER",
+    key_env("small"),
+    key_env("gpu"),
+)
 FILE = re.compile(r"# (\w+)\.py\n")
 """First line of a Python block that is a file of the user's."""
 
@@ -151,7 +156,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
         "penstock dev broker",
         "penstock topics plan --everything",
         "penstock config show -o xml",
-        "penstock config show && penstock pipeline validate a b",
+        "penstock config show && penstock pipeline ls a b",
         "docker compose exec worker penstock heal",
         "X=$(penstock dev brokers status)",
         "make haste",
@@ -215,6 +220,10 @@ def _toolbox(page: Path, folder: Path) -> Toolbox:
         if block.language == "python" and match:
             modules.append(match[1])
             (folder / f"{match[1]}.py").write_text(block.text, encoding="utf-8")
-    settings = Settings(code_paths=f"{folder}:{ROOT}", code_modules=",".join(modules))
+    settings = Settings(
+        code_paths=f"{folder}:{ROOT}",
+        code_modules=",".join(modules),
+        http_hosts="api.example.org",
+    )
     env = dict.fromkeys(KEYS, "a key")
     return toolbox(settings, env, NullRecorder(), SystemClock())

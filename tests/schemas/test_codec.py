@@ -3,6 +3,7 @@
 import contextlib
 import io
 import uuid
+from datetime import date
 from typing import Any
 
 import fastavro
@@ -198,7 +199,7 @@ FLIPS = st.tuples(st.integers(5, len(PAYLOAD) - 1), st.integers(1, 255))
 
 @pytest.mark.parametrize("name", ["schemaless_reader", "schemaless_writer"])
 def test_no_memory_here_is_no_fault_of_the_record(monkeypatch, name):
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(fastavro, name, fail)
@@ -240,6 +241,22 @@ def test_what_is_no_record_cannot_be_encoded(schema):
 
 def test_types_that_we_do_not_use_are_written_too():
     assert encode(schema_of("bytes"), {"x": b"ab"}) == b"\x04ab"
+
+
+def test_a_tuple_in_a_union_is_a_value_and_names_no_branch():
+    pair = {"type": "array", "items": ["string", "long"]}
+    fields = [
+        {"name": "pair", "type": ["null", pair]},
+        # Of a logical type, so that fastavro writes it and not our own writer.
+        {"name": "day", "type": {"type": "int", "logicalType": "date"}},
+    ]
+    schema = ParsedSchema.of({"type": "record", "name": "R", "fields": fields})
+    day = date(2026, 2, 28)
+    body = encode(schema, {"pair": ("a", 1), "day": day})
+    assert fastavro.schemaless_reader(io.BytesIO(body), schema.parsed) == {
+        "pair": ["a", 1],
+        "day": day,
+    }
 
 
 def test_what_is_left_out_takes_the_default_of_the_schema():

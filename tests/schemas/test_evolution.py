@@ -7,7 +7,17 @@ import fastavro
 
 from schemas.codec import ParsedSchema, encode
 from schemas.compatibility import level_of, problems
-from schemas.envelopes import request_schema, result_schema, stage_result_schema
+from schemas.envelopes import (
+    request_schema,
+    result_of,
+    result_schema,
+    result_value,
+    stage_result_of,
+    stage_result_schema,
+    stage_result_value,
+)
+from schemas.records import Result, StageResult
+from schemas.shapes import or_null
 
 NAMESPACE = "penstock.support"
 REPLY = {"name": "reply", "type": "string"}
@@ -52,6 +62,59 @@ def test_an_old_reader_reads_a_new_literal_and_a_new_status():
     seen = reread(new, record, old)
     assert (seen["status"], seen["outputs"]) == ("POSTPONED", {"category": "billing"})
     assert breaks("penstock.support.results-value", new, old) == []
+
+
+LATER = {"path", "event", "percent"}
+
+
+def without(schema: Any, names: set[str]) -> Any:
+    """Return *schema* as it was before it had the fields *names*."""
+    return {**schema, "fields": [f for f in schema["fields"] if f["name"] not in names]}
+
+
+def test_a_reader_from_before_there_were_events_reads_them():
+    new = stage_result_schema(NAMESPACE, {"draft": [REPLY]})
+    old = without(new, LATER)
+    assert [field["name"] for field in new["fields"][-3:]] == sorted(
+        LATER, key=["path", "event", "percent"].index
+    )
+    record = StageResult(
+        request_id="r",
+        pipeline="support",
+        pipeline_version=1,
+        stage="map.1",
+        status="OK",
+        sequence=7,
+        path="map.1",
+        event="percent",
+        percent=40,
+    )
+    seen = reread(new, stage_result_value(record), old)
+    assert (seen["stage"], seen["sequence"], seen["outputs"]) == ("map.1", 7, None)
+    assert breaks("penstock.support.stages-value", new, old) == []
+    assert stage_result_of(reread(new, stage_result_value(record), new)) == record
+
+
+def test_a_reader_from_before_results_had_a_sequence_reads_them():
+    new = result_schema(NAMESPACE, [REPLY])
+    old = without(new, {"sequence"})
+    record = Result(
+        request_id="r", pipeline="p", pipeline_version=1, status="OK", sequence=3
+    )
+    assert reread(new, result_value(record), old)["status"] == "OK"
+    assert breaks("penstock.support.results-value", new, old) == []
+    assert result_of(reread(new, result_value(record), new)) == record
+
+
+def test_an_output_that_may_be_missing_is_null_or_what_it_was():
+    assert or_null(REPLY)["type"] == ["null", "string"]
+    assert or_null(REPLY | {"default": "x"})["type"] == ["string", "null"]
+    nullable = {"name": "reply", "type": ["null", "string"], "default": None}
+    assert or_null(nullable) == nullable
+    schema = result_schema(NAMESPACE, [or_null(REPLY)])
+    identity = {"request_id": "r", "pipeline": "support", "pipeline_version": 2}
+    record = identity | {"status": "PARTIAL", "outputs": {"reply": None}}
+    assert reread(schema, record, schema)["outputs"] == {"reply": None}
 
 
 def test_an_enum_would_have_broken_that_reader():

@@ -73,7 +73,15 @@ def test_fields_values_and_schema_name_the_same_settings(load):
 
 def test_every_value_becomes_its_variable(render):
     known = {PREFIX + field.name.upper() for field in fields(Settings)}
-    release = render({"settings": {"code_paths": "/code", "registry_url": "http://r"}})
+    release = render(
+        {
+            "settings": {
+                "code_paths": "/code",
+                "http_hosts": "h",
+                "registry_url": "http://r",
+            }
+        }
+    )
     assert set(variables(release.workers["spec"]["template"])) == known
 
 

@@ -28,6 +28,9 @@ def test_only_what_another_try_may_cure_is_retryable():
         "stage.timeout",
         "model.unavailable",
         "model.busy",
+        "http.unreachable",
+        "http.busy",
+        "http.answer",
     }
 
 

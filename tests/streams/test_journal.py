@@ -1,8 +1,9 @@
 """Journal entries: each has a key, a stored form that comes back, and a place."""
 
 import pytest
+from msgspec.structs import replace
 
-from schemas.records import Usage
+from schemas.records import ErrorInfo, Usage
 from streams.errors import StateError
 from streams.journal import (
     CallEntry,
@@ -14,9 +15,11 @@ from streams.journal import (
     unpack,
 )
 
-HEADER = RunHeader(pipeline_version=2, fingerprint="f", started_ms=3, attempt=4)
+HEADER = RunHeader(
+    pipeline_version=2, fingerprint="f", started_ms=3, attempt=4, sequence=5
+)
 STAGE = StageEntry(
-    stage="draft",
+    site="map.1/3/draft",
     sequence=1,
     version="reason@1",
     fingerprint="f",
@@ -26,11 +29,24 @@ STAGE = StageEntry(
     duration_ms=6,
     attempts=7,
 )
-CALL = CallEntry(stage="draft", ordinal=2, digest="d", text="t", usage=Usage(calls=1))
+FAILED = replace(
+    STAGE,
+    outputs={},
+    error=ErrorInfo(
+        code="stage.timeout", message="late", stage="draft", retryable=True
+    ),
+)
+CALL = CallEntry(site="draft/0", ordinal=2, digest="d", text="t", usage=Usage(calls=1))
 
 
 @pytest.mark.parametrize(
-    ("entry", "key"), [(HEADER, "h"), (STAGE, "s/draft"), (CALL, "c/draft/2")]
+    ("entry", "key"),
+    [
+        (HEADER, "h"),
+        (STAGE, "s/map.1/3/draft"),
+        (FAILED, "s/map.1/3/draft"),
+        (CALL, "c/draft/0/2"),
+    ],
 )
 def test_each_entry_has_its_key_and_comes_back(entry, key):
     assert entry_key(entry) == key
@@ -39,15 +55,33 @@ def test_each_entry_has_its_key_and_comes_back(entry, key):
 
 def test_a_journal_has_its_entries_in_their_places():
     assert Journal.of((CALL, HEADER, STAGE)) == Journal(
-        header=HEADER, stages={"draft": STAGE}, calls={("draft", 2): CALL}
+        header=HEADER,
+        stages={"map.1/3/draft": STAGE},
+        calls={("draft/0", 2): CALL},
     )
     assert Journal.of(()) == Journal()
+
+
+def test_the_last_sequence_is_that_of_the_header_or_of_an_entry():
+    assert Journal.of(()).sequence == 0
+    assert Journal.of((HEADER, STAGE)).sequence == 5
+    assert (
+        Journal.of((HEADER, STAGE, replace(STAGE, site="x", sequence=9))).sequence == 9
+    )
+
+
+def test_entries_of_the_first_format_are_read():
+    assert unpack(b'\x01["h",2,"f",3,4]') == replace(HEADER, sequence=0)
+    stored = b'\x01["s","draft",1,"v","f",{"a":1},[1,0,0,null,0],5,6,7]'
+    entry = unpack(stored)
+    assert (entry.site, entry.outputs, entry.error) == ("draft", {"a": 1}, None)
+    assert unpack(b'\x01["c","draft/0",2,"d","t",[1,0,0,null,0]]') == CALL
 
 
 @pytest.mark.parametrize(
     ("stored", "reason"),
     [
-        (b"\x02[]", "stored in format b'\\x02'"),
+        (b"\x03[]", "stored in format b'\\x03'"),
         (b"\x01nope", "damaged"),
         (b"\x01[]", "damaged"),
         (b'\x01["x",1]', "damaged"),

@@ -202,3 +202,17 @@ def test_different_request_ids_stay_different(ids):
 
 def test_an_ordinary_request_id_travels_as_it_is():
     assert header_id("order-7/draft/0") == "order-7/draft/0"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "context_length_exceeded", "message": "shorten it"},
+        {"type": "BadRequestError", "message": "maximum context length is 8192 tokens"},
+    ],
+)
+def test_messages_that_are_too_long_for_the_lm_are_an_error_of_their_own(error):
+    refused = refusal(400, orjson.dumps({"error": error}))
+    assert refused.code == "model.context"
+    assert not refused.retryable
+    assert refusal(400, orjson.dumps({"error": {"code": "x"}})).code == "model.refused"

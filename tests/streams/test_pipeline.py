@@ -250,7 +250,17 @@ def test_the_demo_pipeline_compiles_from_the_catalog():
 
 
 def test_kinds_and_lms_of_the_catalog_are_those_of_the_house():
-    assert sorted(catalog.STAGE_KINDS) == ["predict", "reason", "transform"]
+    assert sorted(catalog.STAGE_KINDS) == [
+        "http",
+        "metric",
+        "predict",
+        "program",
+        "react",
+        "reason",
+        "template",
+        "transform",
+        "validate",
+    ]
     assert "openai" in catalog.LMS
 
 

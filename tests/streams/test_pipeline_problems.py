@@ -108,7 +108,7 @@ CASES = [
     (
         "classify: {ask:",
         "classify: {react:",
-        ["stages.classify.react: this kind of stage"],
+        ["stages.classify: says no kind of stage; known: ask, tr"],
     ),
     (
         "classify: {ask:",
@@ -193,12 +193,12 @@ CASES = [
     (
         "[classify, draft]",
         "[classify, {parallel: {a: [draft]}}]",
-        ["flow.2: parallel is not supported yet; name one stage"],
+        ["flow.2.parallel: needs two branches at least, each with a name"],
     ),
     (
         "[classify, draft]",
         "[classify, {}]",
-        ["flow.2: an empty mapping is not supported"],
+        ["flow.2: says no kind of item; known: fallback, loop, map"],
     ),
     (
         "[classify, draft]",
@@ -255,7 +255,10 @@ def test_a_yaml_cycle_is_a_mistake(bench):
     text = GOOD.replace("[classify, draft]", "&a [*a]")
     assert bench.problems(text) == [
         "flow.1: contains itself",
-        "flow.1: must be the name of a stage",
+        (
+            "flow.1: must be the name of a stage, or a mapping of parallel, when, map, "
+            "loop, fallback, pipeline"
+        ),
     ]
 
 

@@ -14,6 +14,7 @@ from streams.errors import (
 )
 from streams.journal import CallEntry, RunHeader, StageEntry
 from streams.stage import StageOutcome
+from tests.streams.nodes import chained
 from tests.streams.permits import LatePermit
 
 DESK = """
@@ -47,7 +48,7 @@ def with_stage(desk, call):
     """Return *desk* with *call* in the place of its first stage."""
     call.version = "call@1"
     first, *others = desk.stages
-    return replace(desk, stages=(replace(first, stage=call), *others))
+    return chained(desk, replace(first, stage=call), *others)
 
 
 # What comes out.
@@ -90,7 +91,7 @@ async def test_every_stage_but_the_last_is_emitted_when_it_finished(bench, desk)
         attempt=1,
     )
     record = progress.stage
-    assert (entry.stage, entry.sequence, entry.version) == (
+    assert (entry.site, entry.sequence, entry.version) == (
         "classify",
         1,
         "ask@classify",
@@ -473,7 +474,7 @@ async def test_what_was_answered_before_a_cancellation_is_kept(bench, desk):
         await task
     header, entry = bench.entries
     assert isinstance(header, RunHeader)
-    assert (entry.stage, entry.ordinal) == ("classify", 0)
+    assert (entry.site, entry.ordinal) == ("classify", 0)
 
 
 # LM calls.

@@ -74,6 +74,7 @@ async def test_the_header_counts_workers_and_keeps_the_beginning(bench, desk):
         fingerprint=desk.fingerprint,
         started_ms=began_ms,
         attempt=2,
+        sequence=2,
     )
     assert end.result.timings.queued_ms == 50
     assert end.result.timings.running_ms == 0, "the hour between is nobody's work"
@@ -182,10 +183,10 @@ async def finish(bench, entries=()):
 
 def calls_in(entries):
     """Return the calls that *entries* stand for."""
-    calls = {(e.stage, e.ordinal) for e in entries if isinstance(e, CallEntry)}
+    calls = {(e.site, e.ordinal) for e in entries if isinstance(e, CallEntry)}
     for entry in entries:
         if isinstance(entry, StageEntry):
-            calls |= {(entry.stage, n) for n in range(entry.usage.calls)}
+            calls |= {(entry.site, n) for n in range(entry.usage.calls)}
     return calls
 
 

@@ -1,10 +1,14 @@
 """Sessions in runs: every terminal is a turn, and answered ones are history."""
 
+from dataclasses import replace
+
 import pytest
 
 from streams.errors import ModelRefusedError
 from streams.journal import Journal, RunHeader
+from streams.planned import SKIP
 from streams.session import Session, Turn
+from tests.streams.nodes import chained
 
 CHAT = """
 pipeline: desk
@@ -88,6 +92,18 @@ async def test_a_failed_run_is_a_turn_that_leaves_no_trace(bench, chat):
     assert (end.result.status, end.result.turn) == ("ERROR", 2)
     assert (end.session.turns, end.session.history) == (2, session.history)
     assert end.session.updated_ms == bench.clock.now_ms()
+
+
+async def test_a_partial_answer_is_a_turn_that_leaves_no_trace(bench, chat):
+    session = (await talk(bench, chat, None)).session
+    classify, draft = chat.stages
+    bench.lm.say("classify", {"category": "bug"})
+    bench.lm.say("draft", ModelRefusedError("draft", "small", "401"))
+    skipping = chained(chat, classify, replace(draft, on_failure=SKIP))
+    start = {"session": session}
+    end = await bench.run(skipping, start=start, session_id="s")
+    assert (end.result.status, end.result.turn) == ("PARTIAL", 2)
+    assert (end.session.turns, end.session.history) == (2, session.history)
 
 
 async def test_a_rejected_request_is_a_turn_too(bench, chat):

@@ -21,6 +21,7 @@ from streams.signatures.types import (
     INT,
     STR,
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
     FieldType,
@@ -82,6 +83,7 @@ TYPES = {
     "day": DATE,
     "moment": Maybe(DATETIME),
     "exact": DecimalOf(9, 2),
+    "code": CodeOf("python"),
     "pair": TupleOf((STR, INT)),
     "text_or_int": OneOf((STR, INT)),
     "line": LINE,
@@ -131,6 +133,7 @@ VALUES = {
     "day": st.dates().map(str),
     "moment": st.none() | st.datetimes().map(lambda at: f"{at.isoformat()}+00:00"),
     "exact": st.decimals(-9999, 9999, places=2).map(str),
+    "code": text,
     "pair": st.tuples(text, int64).map(list),
     "text_or_int": text | int64,
     "line": line,
@@ -426,5 +429,7 @@ def test_the_outputs_are_those_of_the_signature_dspy_asks():
 
 def test_the_types_here_are_all_the_types_there_are():
     shown = {type(kind).__name__ for kind in TYPES.values()} | {"HistoryType"}
+    # Stages with images are not compiled: test_signature_dspy_types.py has them.
+    shown |= {"ImageType"}
     assert shown == {kind.__name__ for kind in get_args(FieldType)}
     assert Literal[LABEL.values] is not None

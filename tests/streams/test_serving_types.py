@@ -14,7 +14,8 @@ from streams.signatures.validate import Validator
 from streams.stage import Answer, RunContext
 from streams.stage_spec import StageSpec
 from streams.stages import compiled
-from streams.stages.compiled import CompiledStage, ProgramStage
+from streams.stages.asking import ModuleStage
+from streams.stages.compiled import CompiledStage
 from streams.stages.predict import build_predict
 from tests.streams.workshops import asking
 
@@ -73,7 +74,7 @@ def program_stage(lm):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "agrees", lambda *_: False)
         stage = build_predict(SPEC, asking(lm))
-    assert isinstance(stage, ProgramStage)
+    assert isinstance(stage, ModuleStage)
     return stage
 
 

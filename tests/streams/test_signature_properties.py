@@ -29,11 +29,14 @@ from streams.signatures.types import (
     DATE,
     DATETIME,
     FLOAT,
+    IMAGE,
     INT,
     STR,
     Choice,
+    CodeOf,
     DecimalOf,
     Field,
+    ImageType,
     Limited,
     ListOf,
     MapOf,
@@ -45,6 +48,12 @@ from streams.signatures.types import (
 from streams.signatures.validate import Validator
 from streams.signatures.values import checker
 
+IMAGES = (
+    "https://a.example/x.png?size=9#top",
+    "http://a.example",
+    "data:image/svg+xml;base64,PHN2Zy8+",
+    "data:image/png;base64,iVBORw0KGgo=",
+)
 steadily = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 
 LINE = RecordOf(
@@ -83,8 +92,9 @@ tuples = (
     .filter(lambda items: tuple_problem(items) is None)
     .map(lambda items: TupleOf(tuple(items)))
 )
+special = st.sampled_from([IMAGE, Limited(IMAGE, None, 60), CodeOf("python")])
 leaves = st.one_of(
-    scalars, exact, choices, limits, tuples, st.sampled_from([LINE, ORDER])
+    scalars, exact, choices, limits, tuples, special, st.sampled_from([LINE, ORDER])
 )
 
 
@@ -111,7 +121,7 @@ def _larger(inner):
 types = st.recursive(leaves, _larger, max_leaves=4)
 
 
-def values_of(kind):  # noqa: C901, PLR0911 - one case a type
+def values_of(kind):  # noqa: C901, PLR0911, PLR0912 - one case a type
     """Return a strategy for values of *kind*, as a pipeline holds them."""
     match kind:
         case Choice():
@@ -134,6 +144,10 @@ def values_of(kind):  # noqa: C901, PLR0911 - one case a type
             return st.none() | values_of(kind.inner)
         case OneOf():
             return st.one_of(*map(values_of, kind.members))
+        case ImageType():
+            return st.sampled_from(IMAGES)
+        case CodeOf():
+            return texts
         case RecordOf():
             held = {field.name: values_of(field.type) for field in kind.fields}
             return st.fixed_dictionaries(held).map(checker(kind))

@@ -1,0 +1,355 @@
+"""Compile one pipeline file: its parts are read, put into their places, and built."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from streams.callees import Followed, OpenedCallees, OtherFile, Others
+from streams.conditions import words_of
+from streams.errors import ConfigError, OptionsError
+from streams.flow import Flow
+from streams.flow_fields import Known, there
+from streams.flow_file import items_of
+from streams.flow_part import Stages
+from streams.flow_shape import shape_of, stages_of
+from streams.flow_text import LoopItem, MapItem, PipelineItem, WhenItem
+from streams.json_form import json_form
+from streams.library_file import check_library, read_signatures
+from streams.opened_lms import OpenedLMs
+from streams.pipeline_file import PipelineText
+from streams.placing import Placed, Placing, Shelf
+from streams.plan import Pipeline
+from streams.planned import Node, OnFailure, PlannedStage, UseStage
+from streams.problems import Problem, Problems, meant
+from streams.retry import RetryPolicy
+from streams.signatures.avro import avro_fields
+from streams.signatures.parse import Reading, parse_fields
+from streams.signatures.records import read_types
+from streams.signatures.types import Field, RecordOf
+from streams.signatures.validate import Validator
+from streams.stage import LM
+from streams.stage_file import StageText
+from streams.stage_names import check_names
+from streams.stage_spec import Workshop
+from streams.toolbox import Toolbox
+from streams.tools import TOOL_CALL, find_tools, tool_call_problem
+from streams.written import read_written
+
+_MISSING: Final = Reading(problems=("is missing",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a file is compiled: what it is made of, and what is beside it."""
+
+    toolbox: Toolbox
+    others: Others
+    lms: OpenedLMs
+    pipeline: str
+    """The pipeline that will run: the file's own, or that which calls it."""
+    prefix: str = ""
+    """Of the names of its stages there."""
+
+
+class Compiler:
+    """Puts the parts of one file together."""
+
+    def __init__(self, file: PipelineText, site: Site, problems: Problems) -> None:
+        self.stages: Stages = {}
+        """Once they are built."""
+        self._file = file
+        self._site = site
+        self._problems = problems
+        check_names(file, problems)
+        self._types, type_problems = read_types(file.types)
+        for name, sentence in type_problems:
+            problems.add(f"types.{name}", sentence)
+        shared = site.toolbox.library
+        self._library = shared.plus(read_signatures(file.signatures, self._types))
+        check_library(self._library, file.signatures, shared)
+        self._tools = find_tools(file.tools, site.toolbox.code, problems)
+        clash = tool_call_problem(self._types.records) if file.tools else None
+        if clash is not None:
+            problems.add(f"types.{TOOL_CALL.name}", clash)
+        self._readings = {name: self._reading(s) for name, s in file.stages.items()}
+        self._shelf = Shelf(
+            stages=file.stages,
+            readings=self._readings,
+            kinds=site.toolbox.kinds,
+            has_session=file.session is not None,
+            prefix=site.prefix,
+            used=self._used(),
+        )
+        self._input = self._fields("input", file.input)
+        self._output = self._fields("output", file.output)
+        self._callees = OpenedCallees(
+            file, site.others, self._opened, self._types.records, problems
+        )
+        self._placed: Mapping[str, Placed] = {}
+        self._refused: set[str] = set()
+        self._own = len(problems.found)
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The inputs of the pipeline."""
+        return tuple(declared.typed(None) for declared in self._input.inputs)
+
+    @property
+    def stage_names(self) -> Iterable[str]:
+        """What its stages, and those of its callees, are called."""
+        yield from map(self._shelf.name_of, self._file.stages)
+        for callee in self._callees.opened.values():
+            yield from callee.stage_names
+
+    @property
+    def records(self) -> Mapping[str, RecordOf]:
+        """The types that the file declares."""
+        return self._types.records
+
+    @property
+    def found(self) -> list[str]:
+        """All problems so far."""
+        return self._problems.found
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        followed = self.follow(frozenset())
+        self.build()
+        self._problems.raise_any()
+        return self._finished(followed, followed.part.node(self.stages))
+
+    def follow(self, holes: frozenset[str]) -> Followed:
+        """Follow the flow; *holes* are inputs that may be missing."""
+        # A callee inside of a loop is followed more than once.
+        del self._problems.found[self._own :]
+        placing = Placing(self._shelf, self._problems)
+        placing.whole = self._file.flow_is_whole and not self._input.problems
+        flow = Flow(placing, self._callees, self._problems)
+        scope = {f.name: _given(f, hole=f.name in holes) for f in self.inputs}
+        part = flow.sequence(self._file.flow, scope)
+        behind = {**scope, **part.makes}
+        for declared in self._output.inputs:
+            if there(behind, declared.name) is None:
+                placing.missing("output", declared.name, behind)
+        outputs = (placing.taken("output", d, behind) for d in self._output.inputs)
+        self._placed = flow.placed
+        return Followed(
+            outputs=tuple(outputs),
+            may_lack=frozenset(
+                d.name
+                for d in self._output.inputs
+                if d.name in behind and behind[d.name].hole
+            ),
+            reads_history=any(each.reads_history for each in self._placed.values()),
+            part=part,
+        )
+
+    def build(self) -> None:
+        """Build the stages that were met, but for those that have problems."""
+        lms = {name: self._lm(placed.text) for name, placed in self._placed.items()}
+        blamed = {_stage_of(problem) for problem in self._problems.found}
+        built: dict[str, PlannedStage] = {}
+        # Those that stand in first: they are a part of the stage before them.
+        for name, placed in reversed(list(self._placed.items())):
+            if name not in blamed and not self._shelf.readings[name].problems:
+                stage = self._built(placed, lms[name], built)
+                if stage is not None:
+                    built[name] = stage
+        self.stages = built
+        self._callees.build()
+
+    def _reading(self, stage: StageText) -> Reading:
+        kind = self._site.toolbox.kinds[stage.kind]
+        path = stage.path
+        try:
+            if kind.describe is not None and stage.signature is None:
+                reading = kind.describe(stage.what, self._site.toolbox.code)
+            elif kind.describe is not None:
+                path = f"stages.{stage.name}.signature"
+                reading = self._written(stage.signature or "")
+            else:
+                reading = self._written(stage.what)
+        except ConfigError as error:
+            reading = Reading(problems=error.problems)
+        self._problems.add_all(path, reading.problems)
+        return reading
+
+    def _written(self, text: str) -> Reading:
+        code = self._site.toolbox.code
+        return read_written(text, self._types, self._library, code)
+
+    def _fields(self, path: str, text: str | None) -> Reading:
+        if text is None:
+            return _MISSING
+        reading = parse_fields(text, self._types)
+        self._problems.add_all(path, reading.problems)
+        return reading
+
+    def _used(self) -> frozenset[str]:
+        """Return every field that somebody may read, and some names more."""
+        file = self._file
+        used = set(words_of(file.output or ""))
+        for stage in file.stages.values():
+            used.update(each.name for each in self._readings[stage.name].inputs)
+        for item in items_of(file.flow):
+            match item:
+                case WhenItem() | LoopItem():
+                    used |= words_of(item.condition)
+                case MapItem():
+                    used |= {item.over, *item.collect}
+                case PipelineItem():
+                    other = self._site.others.get(item.name)
+                    given = words_of((other and other.text.input) or "")
+                    used |= {*item.inputs.values(), *given}
+                case _:
+                    pass
+        return frozenset(used)
+
+    def _opened(self, other: OtherFile) -> "Compiler":
+        site = self._site
+        prefix = f"{site.prefix}{other.text.name}_"
+        return Compiler(other.text, replace(site, prefix=prefix), Problems(other.where))
+
+    def _lm(self, stage: StageText) -> LM | None:
+        """Return the LM that *stage* asks; None if it asks none, or after a problem."""
+        if not self._shelf.kind_of(stage).asks_lm:
+            return None
+        known, path = self._file.lms, f"stages.{stage.name}.lm"
+        name = stage.lm
+        if name is None and len(known) == 1:
+            name = next(iter(known))
+        if name is None:
+            self._problems.add(path, f"is missing; {meant('', known)}")
+        elif name not in known:
+            self._problems.add(path, f"no LM is called {name}; {meant(name, known)}")
+        else:
+            return self._opened_lm(name)
+        return None
+
+    def _opened_lm(self, name: str) -> LM | None:
+        options = self._file.lms[name]
+        try:
+            return None if options is None else self._site.lms.get(name, options)
+        except ConfigError as error:
+            if name not in self._refused:
+                # Each begins with the option that it is about.
+                self._problems.add_options(f"lms.{name}", error.problems)
+            self._refused.add(name)
+            return None
+
+    def _built(
+        self, placed: Placed, lm: LM | None, built: Mapping[str, PlannedStage]
+    ) -> PlannedStage | None:
+        text, spec = placed.text, placed.spec
+        kind = self._shelf.kind_of(text)
+        if kind.asks_lm and lm is None:
+            return None
+        shop = Workshop(
+            code=self._site.toolbox.code,
+            lm=lm,
+            tools=self._tools,
+            folder=self._site.toolbox.folder,
+            web=self._site.toolbox.web,
+        )
+        try:
+            stage = kind.build(spec, shop)
+        except OptionsError as error:
+            self._problems.add_options(f"stages.{text.name}", error.problems)
+            return None
+        except ConfigError as error:
+            self._problems.add_all(text.path, error.problems)
+            return None
+        policy = _policy(placed, built)
+        if policy is None:
+            return None
+        return PlannedStage(
+            stage=stage,
+            spec=spec,
+            takes=placed.takes,
+            constants=placed.constants,
+            reads_history=placed.reads_history,
+            outputs=placed.outputs,
+            check=Validator(placed.outputs),
+            retry=RetryPolicy(attempts=text.attempts),
+            timeout_s=text.timeout_s,
+            lm=lm,
+            labels={"pipeline": self._site.pipeline, "stage": spec.name},
+            on_failure=policy,
+            instead_of_holes=placed.instead_of_holes,
+        )
+
+    def _finished(self, followed: Followed, flow: Node) -> Pipeline:
+        file, stages = self._file, tuple(stages_of(flow))
+        return Pipeline(
+            name=file.name,
+            version=file.version,
+            fingerprint=_fingerprint(file, self.inputs, followed.outputs, flow),
+            inputs=self.inputs,
+            outputs=followed.outputs,
+            session=file.session,
+            stages=stages,
+            flow=flow,
+            lms=self._site.lms.all(),
+            validator=Validator(self.inputs, file.extra),
+            versions={stage.name: stage.stage.version for stage in stages},
+            progress=file.progress,
+            may_lack=followed.may_lack,
+        )
+
+
+def _given(field: Field, *, hole: bool) -> Known:
+    return Known(type=field.type, maker="the input of the pipeline", hole=hole)
+
+
+def _policy(placed: Placed, built: Mapping[str, PlannedStage]) -> OnFailure | None:
+    """Return what follows a failure; None if what stands in has problems itself."""
+    if not isinstance(placed.on_failure, Placed):
+        return placed.on_failure
+    other = built.get(placed.on_failure.text.name)
+    return None if other is None else UseStage(stage=other)
+
+
+def _stage_of(problem: str) -> str | None:
+    """Return the stage that *problem* is about."""
+    parts = problem.path.split(".") if isinstance(problem, Problem) else []
+    return parts[1] if len(parts) > 1 and parts[0] == "stages" else None
+
+
+def _fingerprint(
+    file: PipelineText,
+    inputs: tuple[Field, ...],
+    outputs: tuple[Field, ...],
+    flow: Node,
+) -> str:
+    """Return a hash of all that outputs depend on.
+
+    Timeouts and attempts are left out: who raises a timeout and restarts should not
+    pay again for what the journal holds.
+    """
+    said = {
+        "pipeline": [file.name, file.version],
+        "input": avro_fields(inputs),
+        "output": avro_fields(outputs),
+        "session": file.session and [file.session.ttl_s, file.session.keep],
+        "flow": shape_of(flow),
+        "stages": [
+            [
+                stage.name,
+                stage.stage.version,
+                stage.lm and stage.lm.fingerprint,
+                stage.takes,
+                stage.constants,
+                avro_fields(stage.outputs),
+            ]
+            for stage in stages_of(flow)
+        ],
+    }
+    packed = orjson.dumps(said, default=json_form, option=orjson.OPT_SORT_KEYS)
+    return sha256(packed).hexdigest()[:16]

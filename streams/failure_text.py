@@ -1,0 +1,50 @@
+"""What a file says should follow once a stage has failed: its ``on_failure``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from streams.section import Section
+
+_SAID: Final = "must be fail, skip, {default: {field: value}} or {stage: name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureText:
+    """``fail``, ``skip``, ``{default: {...}}`` or ``{stage: name}``."""
+
+    kind: Literal["fail", "skip", "default", "stage"] = "fail"
+    default: Mapping[str, Any] = field(default_factory=dict)
+    """The outputs to go on with."""
+    stage: str = ""
+    """The stage that stands in."""
+
+
+FAIL_TEXT: Final = FailureText()
+
+
+def read_on_failure(section: Section) -> FailureText:
+    """Return what the entry *section* says; a request fails where it says nothing."""
+    said = section.get("on_failure")
+    if said is None or said == "fail":
+        return FAIL_TEXT
+    if said == "skip":
+        return FailureText(kind="skip")
+    if isinstance(said, Mapping) and len(said) == 1:
+        inner = section.sub("on_failure")
+        if inner.has("default"):
+            return _default(inner.sub("default"))
+        if inner.has("stage"):
+            return _stage(inner.text("stage", needed=True))
+    section.wrong("on_failure", _SAID)
+    return FAIL_TEXT
+
+
+def _default(given: Section) -> FailureText:
+    if not given.readable:
+        return FAIL_TEXT
+    return FailureText(kind="default", default=given.values)
+
+
+def _stage(name: str | None) -> FailureText:
+    return FAIL_TEXT if name is None else FailureText(kind="stage", stage=name)

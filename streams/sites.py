@@ -1,0 +1,58 @@
+"""Where in a flow something is: the names of its maps and loops.
+
+``map.1`` is the first map of the whole flow, ``loop.2`` its second loop, in the order
+in which the flow says them, whatever they are inside of.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from streams.planned import (
+    CallNode,
+    FallbackNode,
+    LoopNode,
+    MapNode,
+    Node,
+    NodeKind,
+    ParallelNode,
+    SequenceNode,
+    StageNode,
+    WhenNode,
+)
+
+
+def names_of(flow: Node) -> dict[int, str]:
+    """Return the name of each map and loop in *flow*, by ``id()``.
+
+    Nodes that are alike are equal: only their identity tells them apart.
+    """
+    counts: Counter[NodeKind] = Counter()
+    names: dict[int, str] = {}
+    for node in _walk(flow):
+        if isinstance(node, MapNode | LoopNode):
+            kind: NodeKind = "map" if isinstance(node, MapNode) else "loop"
+            counts[kind] += 1
+            names[id(node)] = f"{kind}.{counts[kind]}"
+    return names
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in _children(node):
+        yield from _walk(child)
+
+
+def _children(node: Node) -> tuple[Node, ...]:
+    match node:
+        case StageNode():
+            return ()
+        case SequenceNode():
+            return node.nodes
+        case ParallelNode():
+            return tuple(node.branches.values())
+        case WhenNode():
+            return node.then, node.otherwise
+        case FallbackNode():
+            return node.alternatives
+        case MapNode() | LoopNode() | CallNode():
+            return (node.body,)

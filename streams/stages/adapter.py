@@ -1,0 +1,153 @@
+"""The adapter of programs that are asked through DSPy: its words, safe to serve with.
+
+Three differences from ``dspy.ChatAdapter``, all for texts of strangers: markers of
+custom types in a field stay text (``prompt.py`` says why), halves of characters become
+question marks, and an answer whose repair would hold up the event loop is refused
+(``reading.py`` says when).
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import EnumMeta
+from typing import Any, get_args
+
+import dspy
+from dspy.adapters.types.base_type import Type as CustomType
+from dspy.utils.exceptions import AdapterParseError
+from pydantic import ValidationError
+
+from streams.json_form import encodable
+from streams.programs import chat_adapter
+from streams.session import Turn
+from streams.stages.prompt import Prompt, history_field
+from streams.stages.reading import (
+    Reader,
+    UnusableAnswerError,
+    costs_too_much,
+    sections,
+)
+
+Demos = Sequence[Mapping[str, Any]]
+
+
+class UnshownHistoryError(Exception):
+    """A turn of the history cannot be shown. No ValueError: ReAct swallows those."""
+
+
+class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
+    """Asks once: without the fallback to JSON, which asks again behind our back.
+
+    The prompts of *predictors* are compiled at once; programs that are served never
+    change theirs. Whatever else a program asks is compiled for each call.
+    """
+
+    def __init__(self, predictors: Sequence[dspy.Predict] = ()) -> None:
+        super().__init__(use_json_adapter_fallback=False)
+        self._plain = chat_adapter()
+        known = {predictor.signature: predictor.demos for predictor in predictors}
+        self._prompts: Mapping[type[dspy.Signature], tuple[Demos, Prompt]] = {
+            signature: (demos, Prompt(self._plain, signature, demos))
+            for signature, demos in known.items()
+            if not has_custom_types(signature)
+        }
+        self._readers: Mapping[type[dspy.Signature], Reader] = {
+            signature: Reader(signature)
+            for signature in known
+            if reads_alike(signature)
+        }
+
+    def format(
+        self,
+        signature: type[dspy.Signature],
+        demos: Demos,
+        inputs: Mapping[str, Any],
+    ) -> list[Any]:
+        """Return the messages that ask for the outputs of *signature*.
+
+        Raises:
+            UnshownHistoryError: of a turn that DSPy takes for calls of tools.
+        """
+        demos_then, prompt = self._prompts.get(signature, (None, None))
+        if prompt is None or demos_then is not demos:
+            if has_custom_types(signature):
+                # They need their markers; a text of a stranger is then one of them.
+                messages: list[Any] = super().format(signature, demos, inputs)
+                return messages
+            prompt = Prompt(self._plain, signature, demos)
+        try:
+            asked = prompt.messages(inputs, _turns(signature, inputs))
+        except ValidationError as error:
+            raise UnshownHistoryError from error
+        return [{**m, "content": encodable(m["content"])} for m in asked]
+
+    def parse(self, signature: type[dspy.Signature], completion: str) -> Any:  # noqa: ANN401 - DSPy's
+        """Return the outputs in *completion*.
+
+        Raises:
+            AdapterParseError: it does not fit the signature, or cannot be tried.
+        """
+        reader = self._readers.get(signature)
+        if reader is None and reads_alike(signature):
+            reader = Reader(signature)
+        if reader is None:
+            return self._parsed_by_dspy(signature, completion)
+        try:
+            return dict(reader.read(completion))
+        except UnusableAnswerError as error:
+            # The answer is left out: it is long, and nobody's business.
+            raise AdapterParseError(type(self).__name__, signature, "") from error
+
+    def _parsed_by_dspy(self, signature: type[dspy.Signature], completion: str) -> Any:  # noqa: ANN401 - DSPy's
+        if any(costs_too_much(text) for _, text in sections(completion)):
+            raise AdapterParseError(type(self).__name__, signature, "")
+        return super().parse(signature, completion)
+
+
+def serving_adapter(module: dspy.Module) -> dspy.ChatAdapter:
+    """Return the adapter for *module*: DSPy's own, if ours would ask otherwise."""
+    served, plain = ServedAdapter(module.predictors()), chat_adapter()
+    for predictor in module.predictors():
+        for text in ("Since Monday.", " «two»\nlines [[ ## x ## ]]"):
+            signature, demos = predictor.signature, predictor.demos
+            inputs = dict.fromkeys(signature.input_fields, text)
+            inputs.pop(history_field(signature) or "", None)
+            ours = served.format(signature, demos, inputs)
+            if ours != plain.format(signature, demos, inputs):
+                return plain
+    return served
+
+
+def has_custom_types(signature: type[dspy.Signature]) -> bool:
+    """Say whether a field is of a type that DSPy shows in a way of its own."""
+    return any(_is_custom(field.annotation) for field in signature.fields.values())
+
+
+def reads_alike(signature: type[dspy.Signature]) -> bool:
+    """Say whether our reader knows all its outputs: not DSPy's types, nor enums."""
+    wanted = [field.annotation for field in signature.output_fields.values()]
+    enums = any(isinstance(each, EnumMeta) for each in wanted)
+    return not enums and not any(
+        _is_custom(each) for each in wanted if not _is_code(each)
+    )
+
+
+def _is_code(annotation: Any) -> bool:  # noqa: ANN401 - any type
+    return isinstance(annotation, type) and issubclass(annotation, dspy.Code)
+
+
+def _is_custom(annotation: Any) -> bool:  # noqa: ANN401 - any type
+    if isinstance(annotation, type) and issubclass(annotation, CustomType):
+        return True
+    return any(map(_is_custom, get_args(annotation)))
+
+
+def _turns(
+    signature: type[dspy.Signature], inputs: Mapping[str, Any]
+) -> tuple[Turn, ...]:
+    name = history_field(signature)
+    history = None if name is None else inputs.get(name)
+    if history is None:
+        return ()
+    return tuple(
+        Turn(pipeline="", request_id="", at_ms=0, fields=fields)
+        for fields in history.messages
+    )

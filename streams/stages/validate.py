@@ -1,0 +1,111 @@
+"""``validate``: rules in CEL for the inputs, and the names of those that are broken.
+
+A rule that has no value (a division by zero, an index too far) is a broken one: it is
+not known to hold. What a broken rule says goes into results: rules are named by the
+file, and no value is quoted.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from streams.calls import NO_USAGE
+from streams.conditions import compile_condition
+from streams.errors import ConditionError, ConfigError, OptionsError, RulesError
+from streams.planned import Condition
+from streams.section import Section
+from streams.signatures.types import BOOL, STR, Field, ListOf
+from streams.stage import Fields, RunContext, StageOutcome
+from streams.stage_spec import StageSpec, Workshop
+
+VALIDATE_KEYS: Final = ("rules", "fail")
+
+PROBLEMS: Final = ListOf(STR)
+"""Of the output that holds the names of the broken rules, in the file's order."""
+
+
+class ValidateStage:
+    """Reports which rules are broken, or fails because some are."""
+
+    def __init__(
+        self, spec: StageSpec, version: str, rules: Mapping[str, Condition]
+    ) -> None:
+        self.name = spec.name
+        self.version = version
+        self._fails = bool(spec.options["fail"])
+        self._outputs = tuple((f.name, f.type == BOOL) for f in spec.outputs)
+        self._rules = tuple(rules.items())
+
+    async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
+        broken = [name for name, rule in self._rules if not _holds(rule, fields)]
+        if broken and self._fails:
+            raise RulesError(self.name, broken)
+        outputs = {
+            name: not broken if is_truth else list(broken)
+            for name, is_truth in self._outputs
+        }
+        return StageOutcome(outputs=outputs, usage=NO_USAGE)
+
+
+def read_validate(section: Section) -> Mapping[str, Any]:
+    """Return the options of an entry: ``rules`` by name, and whether to ``fail``."""
+    rules = section.sub("rules", needed=True)
+    return {
+        "rules": {name: rules.text(name, needed=True) for name in rules.values},
+        "fail": section.truth("fail"),
+    }
+
+
+def build_validate(spec: StageSpec, _shop: Workshop) -> ValidateStage:
+    """Return the stage that checks the inputs of *spec*.
+
+    Raises:
+        ConfigError: its outputs are not those of a validate stage.
+        OptionsError: with everything that is wrong with its rules.
+    """
+    problems = output_problems(spec.outputs)
+    if problems:
+        raise ConfigError(problems)
+    types = {field.name: field.type for field in spec.inputs}
+    rules: dict[str, Condition] = {}
+    wrong: list[str] = []
+    for name, text in spec.options["rules"].items():
+        try:
+            rules[name] = compile_condition(text, types)
+        except ConfigError as error:
+            wrong += [f"rules.{name}: {problem}" for problem in error.problems]
+    if wrong:
+        raise OptionsError(wrong)
+    return ValidateStage(spec, _version(spec), rules)
+
+
+def output_problems(outputs: tuple[Field, ...]) -> list[str]:
+    """Return what is wrong with *outputs*: one bool, one list of texts, or both."""
+    problems = [
+        f"{field.name} is {field.type}: a validate stage leaves a bool and a list[str]"
+        for field in outputs
+        if field.type not in (BOOL, PROBLEMS)
+    ]
+    kinds = [field.type for field in outputs]
+    problems += [
+        f"leaves two outputs of type {kind}: one of them is enough"
+        for kind in (BOOL, PROBLEMS)
+        if kinds.count(kind) > 1
+    ]
+    return problems
+
+
+def _holds(rule: Condition, fields: Fields) -> bool:
+    try:
+        return rule.holds(fields)
+    except ConditionError:
+        return False
+
+
+def _version(spec: StageSpec) -> str:
+    # A dict would be sorted by some, and the order of the rules is that of problems.
+    rules = list(spec.options["rules"].items())
+    said = [rules, spec.options["fail"], [str(field.type) for field in spec.outputs]]
+    return f"validate@{sha256(orjson.dumps(said)).hexdigest()[:12]}"

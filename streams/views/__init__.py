@@ -1,0 +1,1 @@
+"""Pipelines looked at without running them: drawn, explained, compared."""
