@@ -4,9 +4,21 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from agents.broker import BrokerOptions, DevBroker, Installation, install
+
+# A busy machine is no mistake of the code's; and a build that is red for an example
+# that the next one does not have helps nobody: `--hypothesis-seed` looks for others.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 NEEDS_BROKER = {"kafka", "broker", "bootstrap", "start_broker", "own_cache"}
 
