@@ -78,12 +78,15 @@ class Execution:
         self._view = view
         self._arrived = arrived
         self._journalled: set[bytes] = set()
+        self._sequence = 0
+        """Of the last stage record that was emitted, by whichever worker."""
 
     def start(self) -> RunStart:
         """Return everything that the run begins with."""
         parts, arrived = self._parts, self._arrived
         # Before the session: if that cannot be used, what is journalled still goes.
         journal = self._journal()
+        self._sequence = journal.sequence
         return RunStart(
             source=arrived.origin,
             timestamp_ms=arrived.record.timestamp_ms,
@@ -107,7 +110,8 @@ class Execution:
         writes = [*self._closing_writes(), *_session_writes(end.session)]
         if not self._fits(records, writes):
             reason = self._too_large(records, writes)
-            return self._counted("result.too_large", reason, end)
+            stage = self._that_fits(end.stage)
+            return self._counted("result.too_large", reason, end, stage)
         return Pending(
             settlement=self._settlement(records, writes),
             instead=lambda reason: self._refused(end, reason),
@@ -120,7 +124,10 @@ class Execution:
             # Not this run's fault: it had seen a turn that was refused meanwhile.
             return self.final(cleaned)
         self._view.refuse(self._arrived.request.request_id)
-        return self._counted("result.refused", reason, end)
+        stage = end.stage
+        if stage is not None:
+            stage = _without_outputs(stage, "result.refused", reason)
+        return self._counted("result.refused", reason, end, stage)
 
     def _without_refused(self, end: RunEnd) -> RunEnd:
         """Return *end* without turns in its session that Kafka never took."""
@@ -129,10 +136,18 @@ class Execution:
             return end
         return replace(end, session=_forgetting(end.session, refused))
 
-    def _counted(self, code: str, message: str, end: RunEnd) -> Pending:
+    def _that_fits(self, stage: StageResult | None) -> StageResult | None:
+        if stage is None or self._fits([self._stage(stage)], []):
+            return stage
+        return _without_outputs(stage, "result.too_large", "too large to keep")
+
+    def _counted(
+        self, code: str, message: str, end: RunEnd, stage: StageResult | None
+    ) -> Pending:
         """Return an ERROR terminal that is a turn of its session, without a trace.
 
-        As after every failed run: the turn counts, and leaves no history.
+        As after every failed run: the turn counts, and leaves no history. The number
+        of the last *stage* is the result's: without its record there would be a gap.
         """
         request = self._arrived.request
         error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
@@ -140,9 +155,11 @@ class Execution:
         session = end.session
         if session is not None:
             session = _forgetting(session, {request.request_id})
+        records = [] if stage is None else [self._stage(stage)]
+        records.append(self._result(result))
         writes = [*self._closing_writes(), *_session_writes(session)]
         return Pending(
-            settlement=self._settlement([self._result(result)], writes),
+            settlement=self._settlement(records, writes),
             instead=lambda _reason: self.failed(code, message),
         )
 
@@ -161,6 +178,7 @@ class Execution:
             replay=self._arrived.replay,
             error=error,
             source=self._arrived.origin,
+            sequence=self._sequence,
         )
         records = [self._result(result)]
         if bug is not None:
@@ -172,22 +190,34 @@ class Execution:
         )
 
     def _emit(self, progress: Progress) -> None:
-        """Settle what finished in the middle of the run."""
+        """Settle what finished in the middle of the run.
+
+        What is too large to remember is paid again after a crash, and told of again;
+        what fits is kept. A stage record that is too large says so: its number is
+        taken, and readers count without a gap.
+        """
         stage, writes = progress.stage, self._journal_writes(progress.entries)
+        if stage is not None:
+            self._sequence = stage.sequence
+        kept = {w.key: w for w in writes if self._fits([], [w])}
         records = [] if stage is None else [self._stage(stage)]
-        if not self._fits(records, writes):
+        if stage is not None and not self._fits(records, []):
+            stage = _without_outputs(stage, "result.too_large", "too large to keep")
+            records = [self._stage(stage)]
+        if len(kept) < len(writes):
             log.warning(
                 "journal.too_large", request_id=self._arrived.request.request_id
             )
-            if stage is None:
-                return
-            # Too large to remember: a crash pays this stage again, and tells of it
-            # again. Its number is taken: readers count without a gap.
-            stage = _without_outputs(stage, "result.too_large", "too large to keep")
-            records, writes = (
-                [self._stage(stage)],
-                self._journal_writes(progress.instead),
-            )
+            kept |= {w.key: w for w in self._journal_writes(progress.instead)}
+        if kept or records:
+            self._settle(stage, records, tuple(kept.values()))
+
+    def _settle(
+        self,
+        stage: StageResult | None,
+        records: Sequence[Publish],
+        writes: tuple[Write, ...],
+    ) -> None:
         self._journalled.update(write.key for write in writes)
         self._view.settle(
             Pending(

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import log
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import click
 import orjson
@@ -93,6 +93,14 @@ class Behaviour:
         return max(0.0, drawn_ms) / 1_000
 
 
+class Answers(Protocol):
+    """What the server says."""
+
+    def answer(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """Return the completion for *messages*."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeLMOptions:
     """How to start the server."""
@@ -105,6 +113,7 @@ class FakeLMOptions:
     log: Path | None = None
     """JSON lines, appended: one when a call is received, one when it is answered."""
     behaviour: Behaviour = field(default_factory=Behaviour)
+    answers: Answers = field(default_factory=DemoAnswers)
 
 
 class CallLog:
@@ -147,7 +156,7 @@ class FakeLM:
         self.most_in_flight = 0
         self.stopping = asyncio.Event()
         self._chance = random.Random(options.seed)  # noqa: S311 - a dice, not a key
-        self._answers = DemoAnswers()
+        self._answers = options.answers
         self._calls = 0
         self._garbage = 0
 

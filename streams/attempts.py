@@ -47,7 +47,7 @@ async def perform(
     while True:
         if not calls.purse.permit.granted():
             await calls.purse.permit.wait()
-        if _left_s(run) <= 0:
+        if time_left_s(run) <= 0:
             late = _late(planned, run)
             return StageEnd(attempts=attempt, usage=calls.purse.usage, error=late)
         was_up = _is_up(planned)
@@ -106,7 +106,7 @@ async def _within_budget(
     planned: PlannedStage, fields: Fields, run: RunContext, calls: StageCalls
 ) -> StageOutcome:
     """Call the stage with what its timeout and the deadline leave it."""
-    left_s = _left_s(run)
+    left_s = time_left_s(run)
     timeout_s = math.inf if planned.timeout_s is None else planned.timeout_s
     if left_s == timeout_s == math.inf:
         return await planned.stage(fields, run)
@@ -118,7 +118,7 @@ async def _within_budget(
     except TimeoutError:
         if not budget.scope.expired():
             raise
-        if _left_s(run) <= 0 or left_s <= timeout_s:
+        if time_left_s(run) <= 0 or left_s <= timeout_s:
             raise _late(planned, run) from None
         raise StageTimeoutError(planned.name, timeout_s) from None
 
@@ -165,14 +165,15 @@ class Budget:
         return due if self._deadline is None else min(due, self._deadline)
 
 
-def _left_s(run: RunContext) -> float:
+def time_left_s(run: RunContext) -> float:
+    """Return the seconds until the deadline of the request; infinite without one."""
     if run.deadline_ms is None:
         return math.inf
     return (run.deadline_ms - run.clock.now_ms()) / 1_000
 
 
 def _late(planned: PlannedStage, run: RunContext) -> DeadlineError:
-    late_ms = -round(_left_s(run) * 1_000)
+    late_ms = -round(time_left_s(run) * 1_000)
     return DeadlineError(planned.name, max(0, late_ms))
 
 
@@ -194,7 +195,7 @@ def _delay_s(
         return 0.0 if attempt < planned.retry.attempts else None
     return planned.retry.delay_after(
         attempt,
-        left_s=_left_s(run),
+        left_s=time_left_s(run),
         jitter=_jitter(f"{run.request_id}/{site}/{attempt}"),
         asked_s=error.retry_after_s if isinstance(error, StageError) else None,
     )

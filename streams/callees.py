@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from streams.flow_fields import Known, Scope, there
+from streams.flow_fields import Known, Scope
 from streams.flow_file import items_of
 from streams.flow_part import Part, Stages
 from streams.flow_text import PipelineItem
@@ -119,7 +119,8 @@ class OpenedCallees:
         if callee.found:
             self._problems.add(path, _unusable(item.name, callee.found))
             return None
-        self._check_names(item.name, callee, path)
+        ours = {placing.shelf.name_of(stage) for stage in self._home.named}
+        self._check_names(item.name, callee, path, ours)
         if followed.reads_history:
             self._problems.add(path, f"{item.name} {_HISTORY}")
         return call.part(followed)
@@ -179,10 +180,12 @@ class OpenedCallees:
                 ways += [[*way, each] for each in called]
         return []
 
-    def _check_names(self, name: str, callee: Callee, path: str) -> None:
+    def _check_names(
+        self, name: str, callee: Callee, path: str, ours: set[str]
+    ) -> None:
         """Note what is called the same as something of ours, or of another callee."""
         rest = [each for each in self.opened.values() if each is not callee]
-        stages = {*self._home.named, *(n for each in rest for n in each.stage_names)}
+        stages = ours.union(*(each.stage_names for each in rest))
         for stage in callee.stage_names:
             problem = name_problem(stage)
             if stage in stages:
@@ -259,9 +262,11 @@ class _Call:
         ours = item.inputs.get(name, name)
         said = f"inputs.{name}" if name in item.inputs else "pipeline"
         path = f"{item.path}.{said}"
-        known = there(self._scope, ours)
-        if known is not None:
+        known = self._scope.get(ours)
+        if known is not None and not (known.later and field.required):
             self._inputs[name] = ours
+            if known.later:
+                self._constants[name] = default_of(field)
             if not fits(known.type, field.type):
                 told = f"{ours} is {known.type} from {known.maker}, but {item.name} "
                 self._problems.add(path, f"{told}takes {name}: {field.type}")

@@ -2,8 +2,8 @@
 
 An answer is *pending* from the moment it arrives until either the stage finishes (its
 entry supersedes those of its calls) or something else may go wrong: the next call
-begins, another one is still under way, or the attempt fails. Then it is emitted, so
-that it is never paid again.
+begins, another one is still under way, the stage waits for anything else, or the
+attempt fails. Then it is emitted, so that it is never paid again.
 
 Ordinals count the calls of an attempt. An attempt that failed for want of an answer
 is repeated from the same ordinal: what was answered is not asked again. An attempt
@@ -15,6 +15,7 @@ them counts by itself, in a *branch*: branch 2 of stage ``draft`` is ``draft/2``
 after the n-th burnt attempt ``draft/~n/2``.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -52,14 +53,21 @@ class Purse(Struct, kw_only=True):
     """Of all calls so far, whether or not their answers could be used."""
     _pending: list[CallEntry] = field(default_factory=list)
     _under_way: int = 0
+    _closed: bool = False
 
     def keep(self, entry: CallEntry) -> None:
         """Remember *entry*; it may wait for its stage if nothing else is awaited."""
         if entry.usage is not NO_USAGE:
             self.usage = self.usage.plus(entry.usage)
+        if self._closed:
+            return
         self._pending.append(entry)
         if self._under_way:
             self.save()
+        else:
+            # A stage that makes its outputs of it ends before the loop turns. One that
+            # waits may do so for long, as for a reward of the user's.
+            asyncio.get_running_loop().call_soon(self.save)
 
     def save(self) -> None:
         """Emit the answers that no entry holds yet."""
@@ -67,9 +75,24 @@ class Purse(Struct, kw_only=True):
             self.emit(tuple(self._pending))
             self._pending.clear()
 
+    def close(self) -> None:
+        """The stage has ended: its own entry stands for what is not saved.
+
+        A program may have left something running, as ``asyncio.gather`` does when one
+        of several fails: nothing that it asks is paid, or emitted behind the terminal.
+        """
+        self._closed = True
+        self._pending.clear()
+
     @contextmanager
     def paying(self) -> Iterator[None]:
-        """Do something inside that costs; what was had before is saved first."""
+        """Do something inside that costs; what was had before is saved first.
+
+        Raises:
+            CancelledError: the stage has ended.
+        """
+        if self._closed:
+            raise asyncio.CancelledError
         self.save()
         self._under_way += 1
         try:

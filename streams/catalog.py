@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from streams.adapter_choice import ADAPTER_KEYS, read_adapter
 from streams.clock import Clock
 from streams.config import Settings
 from streams.lms.opening import open_lm
@@ -35,6 +36,13 @@ from streams.user_code import UserCode
 from streams.web import Web
 
 # ruff: noqa: PLC0415 - the late imports are this file's purpose
+
+ASKING_KEYS: Final = (*ADAPTER_KEYS, *TRIAL_KEYS)
+"""Keys of every kind that asks an LM."""
+
+
+def _read_asking(section: Section) -> Mapping[str, Any]:
+    return {**read_adapter(section), **read_trials(section)}
 
 
 def _predict(spec: StageSpec, shop: Workshop) -> Stage:
@@ -68,7 +76,7 @@ def _react_leaves(spec: StageSpec) -> tuple[Field, ...]:
 
 
 def _read_react(section: Section) -> Mapping[str, Any]:
-    return {**read_trials(section), "tool_use": read_tool_use(section)}
+    return {**_read_asking(section), "tool_use": read_tool_use(section)}
 
 
 def _program(spec: StageSpec, shop: Workshop) -> Stage:
@@ -113,27 +121,27 @@ def _read_http(section: Section) -> Mapping[str, Any]:
 
 STAGE_KINDS: Final[Mapping[str, StageKind]] = {
     "predict": StageKind(
-        build=_predict, asks_lm=True, keys=TRIAL_KEYS, read=read_trials
+        build=_predict, asks_lm=True, keys=ASKING_KEYS, read=_read_asking
     ),
     "reason": StageKind(
         build=_reason,
         asks_lm=True,
         leaves=_reason_leaves,
-        keys=TRIAL_KEYS,
-        read=read_trials,
+        keys=ASKING_KEYS,
+        read=_read_asking,
     ),
     "react": StageKind(
         build=_react,
         asks_lm=True,
         leaves=_react_leaves,
-        keys=(*USE_KEYS, *TRIAL_KEYS),
+        keys=(*USE_KEYS, *ASKING_KEYS),
         read=_read_react,
     ),
     "program": StageKind(
         build=_program,
         asks_lm=True,
         leaves=_program_leaves,
-        keys=(*PROGRAM_KEYS, *USE_KEYS, *TRIAL_KEYS),
+        keys=(*PROGRAM_KEYS, *USE_KEYS, *ASKING_KEYS),
         read=_read_program,
     ),
     "transform": StageKind(

@@ -28,12 +28,16 @@ _REASONS: Final = (
 UNKNOWN: Final = "nothing is called"
 """How a sentence begins about a field, or a function, that nobody knows."""
 
+TOO_DEEP: Final = "is nested too deep for CEL: 32 levels, and `a + b + c` has two"
+
 Complaints = tuple[tuple[tuple[int, int] | None, str], ...]
 """Line and column, and CEL's sentence."""
 
 
 def complaints_in(said: str) -> Complaints:
     """Return what CEL *said* of a text that it could not compile."""
+    if "recursion" in said:
+        return ((None, TOO_DEEP),)
     found = _COMPLAINT.findall(said)
     return tuple(
         ((int(line), int(column)), _plain(sentence))

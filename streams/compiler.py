@@ -330,8 +330,8 @@ def _fingerprint(
 ) -> str:
     """Return a hash of all that outputs depend on.
 
-    Timeouts and attempts are left out: who raises a timeout and restarts should not
-    pay again for what the journal holds.
+    Timeouts, attempts and widths are left out: who raises a timeout and restarts should
+    not pay again for what the journal holds.
     """
     said = {
         "pipeline": [file.name, file.version],

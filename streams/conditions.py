@@ -2,8 +2,9 @@
 
 CEL (cel.dev) has no loops but those over a list, no effects, and nothing of Python: we
 give it no functions. One evaluation takes at most 10,000 steps through lists (the
-library's bound), patterns run on RE2, and a text has at most 2,000 characters. So
-nothing that a request says makes a condition slow.
+library's bound), patterns run on RE2, and a text has at most 2,000 characters. What
+remains is the size of values: ``streams/condition_work.py`` bounds it. So nothing that
+a request says holds up the event loop.
 
 A field is read if its condition does not compile without it: no parser of ours has to
 agree with CEL's on what is a name, what is a text, and what a macro calls its variable.
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from streams.cel_complaints import Complaints, complaints_in, reason, told
 from streams.cel_types import TAKEN, CelType, cel_type, converter
+from streams.condition_work import Work, pattern_problems
 from streams.errors import ConditionError, ConfigError
 from streams.signatures.types import FieldType
 from streams.stage import Fields
@@ -26,6 +28,9 @@ MAX_CHARACTERS: Final = 2_000
 # Compiled conditions are shared by the passes of the compiler over a loop.
 CACHED: Final = 256
 
+SMALL: Final = ("int", "double", "bool", "timestamp")
+"""What has the same size whatever its value."""
+
 _CELS_OWN: Final = "is CEL's own name: no condition can read a field that is called so"
 
 _WORD: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -34,7 +39,7 @@ _WORD: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 class CelCondition:
     """A compiled condition; ``streams/planned.py`` says what it promises."""
 
-    __slots__ = ("_converters", "_expression", "reads", "text")
+    __slots__ = ("_converters", "_expression", "_work", "reads", "text")
 
     def __init__(
         self,
@@ -46,13 +51,17 @@ class CelCondition:
         self.reads = frozenset(kinds)
         self._expression = expression
         self._converters = {name: converter(kind) for name, kind in kinds.items()}
+        self._work = Work.of(text, [n for n, k in kinds.items() if k not in SMALL])
 
     def holds(self, values: Fields) -> bool:
         """Say whether it is true of *values*, which has all fields that it reads.
 
         Raises:
-            ConditionError: it has no value: a division by zero, an index too far.
+            ConditionError: it has no value: a division by zero, an index too far; or
+                it would look at too much.
         """
+        if self._work.is_too_much(values):
+            raise ConditionError(self.text, "it would look at too much")
         data = {name: to(values[name]) for name, to in self._converters.items()}
         try:
             found = self._expression.eval(data=data).value()
@@ -76,6 +85,9 @@ def compile_condition(text: str, types: Mapping[str, FieldType]) -> CelCondition
     kinds = {name: cel_type(types[name]) for name in sorted(words - TAKEN)}
     compiled = _compiled(text, tuple(kinds.items()))
     if isinstance(compiled, CelCondition):
+        slow = pattern_problems(text)
+        if slow:
+            raise ConfigError(slow)
         return compiled
     raise ConfigError(
         [

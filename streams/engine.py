@@ -105,7 +105,9 @@ class Engine:
         made: dict[str, list[Any]] = {
             field: [None] * len(elements) for field in node.collect
         }
-        ended = 0
+        # Those that earlier workers left end in another order now: percents would go
+        # back if they were told before all of them are counted.
+        ended, told = 0, self._progress.told_of(name)
 
         async def element(index: int) -> None:
             nonlocal ended
@@ -116,7 +118,9 @@ class Engine:
             for field, values in made.items():
                 values[index] = its.values[field]
             ended += 1
-            self._one_more(name, its, scope, ended=ended, of=len(elements))
+            scope.worked |= its.worked
+            if ended > told:
+                self._progress.percent(name, ended=ended, of=len(elements))
 
         await each_of(element, len(elements), width=node.width)
         for field, values in made.items():
@@ -132,7 +136,10 @@ class Engine:
             its = scope.at(f"{name}/{index}/")
             await asyncio.sleep(0)
             await self._node(node.body, its)
-            self._one_more(name, its, scope, ended=index + 1, of=most)
+            if its.worked:
+                # Else an earlier worker told of it.
+                scope.worked = True
+                self._progress.percent(name, ended=index + 1, of=most)
             if not node.before and self._is_over(node, scope):
                 break
         scope.complete(node.makes)
@@ -165,8 +172,10 @@ class Engine:
             scope.values[name] = its.values.get(name)
 
     async def _call(self, node: CallNode, scope: Scope) -> None:
-        given = {its: scope.values[ours] for its, ours in node.inputs.items()}
-        its = Scope({**given, **node.constants}, scope.path)
+        values = scope.values
+        # In the first iteration of a loop, what is made further down is not there.
+        given = {n: values[ours] for n, ours in node.inputs.items() if ours in values}
+        its = Scope({**node.constants, **given}, scope.path)
         await self._node(node.body, its)
         scope.worked |= its.worked
         for name, ours in node.outputs.items():
@@ -176,14 +185,6 @@ class Engine:
         if not self._names:
             self._names = names_of(self._flow)
         return scope.path + self._names[id(node)]
-
-    def _one_more(
-        self, name: str, its: Scope, scope: Scope, *, ended: int, of: int
-    ) -> None:
-        """Say that an element or an iteration ended, if an earlier worker did not."""
-        if its.worked:
-            scope.worked = True
-            self._progress.percent(name, ended=ended, of=of)
 
 
 def _asked(condition: Condition, scope: Scope) -> bool | Hole:

@@ -64,7 +64,8 @@ def _said_by(node: Node) -> list[Any]:  # noqa: C901, PLR0911 - one case a kind
         case WhenNode():
             return ["when", node.condition.text]
         case MapNode():
-            return ["map", node.over, node.each, node.collect, node.width]
+            # Not its width: who lowers it and restarts should not pay again.
+            return ["map", node.over, node.each, node.collect]
         case LoopNode():
             asked = "while" if node.before else "until"
             return ["loop", asked, node.condition.text, node.max_iterations]

@@ -47,7 +47,8 @@ class Pipeline:
     version: int
     fingerprint: str
     """Changes whenever other outputs may follow from the same request: a journal of
-    another fingerprint is not continued. Timeouts and attempts are no part of it."""
+    another fingerprint is not continued. Timeouts, attempts and widths are no part
+    of it."""
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
     session: SessionPolicy | None

@@ -195,7 +195,7 @@ class CallNode:
     inputs: Mapping[str, str]
     """Its input: our field, for every input that we give it."""
     constants: Mapping[str, Any]
-    """Inputs that nobody gives it: their defaults."""
+    """Inputs that nobody gives it, or in a loop not yet: their defaults."""
     outputs: Mapping[str, str]
     """Its output: our field."""
     body: "Node"

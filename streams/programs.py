@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import dspy
 import orjson
 
+from streams.adapter_choice import DEFAULT, AdapterName, adapter_of
 from streams.errors import ConfigError, StageInputError
 from streams.json_form import json_form
 from streams.session import Turn
@@ -88,7 +89,8 @@ class Program:
     def __init__(self, kind: Kind, spec: StageSpec, lm: LM) -> None:
         self.name = spec.name
         self.lm = lm
-        self.adapter = chat_adapter()
+        self.layout = adapter_of(spec.options)
+        self.adapter = dspy_adapter(self.layout)
         self.inputs = Inputs(spec)
         self.module = module_of(kind, spec)
         """As DSPy's users know it: of a ``reason`` stage, what holds the predictor."""
@@ -151,10 +153,14 @@ def outputs_of(kind: Kind, spec: StageSpec) -> tuple[Field, ...]:
     return spec.outputs if kind == "predict" else (REASONING, *spec.outputs)
 
 
-def chat_adapter() -> dspy.ChatAdapter:
-    """Return the adapter that all programs use.
+def dspy_adapter(name: AdapterName = DEFAULT) -> dspy.ChatAdapter:
+    """Return DSPy's own adapter of that name.
 
-    Without the fallback to JSON, which asks a second time behind our back: another
-    attempt is the run's decision, and its cost is counted.
+    Without the fallback to JSON, which asks a second time behind our back (JSON itself
+    has none): another attempt is the run's decision, and its cost is counted. Without
+    the tool calls of providers, too: our LMs say texts.
     """
-    return dspy.ChatAdapter(use_json_adapter_fallback=False)
+    if name == "json":
+        return dspy.JSONAdapter(use_native_function_calling=False)
+    kind = dspy.XMLAdapter if name == "xml" else dspy.ChatAdapter
+    return kind(use_json_adapter_fallback=False)

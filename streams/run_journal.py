@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from schemas.records import StageResult
 from streams.errors import DeadlineError
 from streams.journal import CallEntry, Entry, Journal, RunHeader, StageEntry
@@ -66,14 +68,32 @@ class RunJournal:
         return self._old.calls
 
     def finished(self, planned: PlannedStage, path: str) -> StageEntry | None:
-        """Return the entry of a stage that need not run again."""
+        """Return the entry of a stage that need not run again.
+
+        Its outputs are as the stage left them.
+        """
         entry = self._old.stages.get(path)
         if entry is None or entry.fingerprint != self._pipeline.fingerprint:
             return None
         if entry.error is not None and entry.error.code == DeadlineError.code:
             # The deadline is as it was, and will say so itself.
             return None
-        return entry if entry.version == planned.stage.version else None
+        if entry.version != planned.stage.version:
+            return None
+        if entry.error is not None:
+            return entry
+        # Entries hold JSON: dates and the like are made of it again. What a bound
+        # refuses that is in no schema was left by another state of the file.
+        outputs, problems = planned.check(entry.outputs)
+        return None if problems else replace(entry, outputs=outputs)
+
+    def begun(self, name: str) -> int:
+        """Return of how many elements of the map *name* there are entries."""
+        elements = set()
+        for path in self._old.stages:
+            if path.startswith(f"{name}/"):
+                elements.add(path[len(name) + 1 :].partition("/")[0])
+        return len(elements)
 
     def emit(self, entries: tuple[Entry, ...]) -> None:
         """Emit finished LM calls of a stage that is not finished."""

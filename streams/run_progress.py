@@ -41,11 +41,11 @@ class RunProgress:
         self.sequence = journal.sequence
         """Of the last record."""
 
-    def begin(self, planned: PlannedStage, path: str) -> None:
-        """A stage begins: what ended before it is saved."""
+    def begin(self, planned: PlannedStage, path: str, *, in_time: bool) -> None:
+        """A stage begins, if it is *in_time*: what ended before it is saved."""
         self.flush()
         self._under_way += 1
-        if self._says_all:
+        if self._says_all and in_time:
             attempt = self._journal.attempt
             event = self._records.started(planned, path, attempt, self._moment())
             self._journal.emit_event(event)
@@ -65,6 +65,13 @@ class RunProgress:
         if self._journal.finished(planned, path) is None:
             moment = self._moment()
             self._publish(self._records.skipped(planned, path, hole.error, moment))
+
+    def told_of(self, name: str) -> int:
+        """Return how many elements of the map *name* earlier workers may have told of.
+
+        At most that: those that were under way count as well.
+        """
+        return self._journal.begun(name) if self._says_all else 0
 
     def percent(self, path: str, *, ended: int, of: int) -> None:
         """One more element of a map, or iteration of a loop, ended."""

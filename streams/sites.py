@@ -7,18 +7,8 @@ in which the flow says them, whatever they are inside of.
 from collections import Counter
 from collections.abc import Iterator
 
-from streams.planned import (
-    CallNode,
-    FallbackNode,
-    LoopNode,
-    MapNode,
-    Node,
-    NodeKind,
-    ParallelNode,
-    SequenceNode,
-    StageNode,
-    WhenNode,
-)
+from streams.flow_shape import inner_nodes
+from streams.planned import LoopNode, MapNode, Node, NodeKind
 
 
 def names_of(flow: Node) -> dict[int, str]:
@@ -38,21 +28,5 @@ def names_of(flow: Node) -> dict[int, str]:
 
 def _walk(node: Node) -> Iterator[Node]:
     yield node
-    for child in _children(node):
+    for child in inner_nodes(node):
         yield from _walk(child)
-
-
-def _children(node: Node) -> tuple[Node, ...]:
-    match node:
-        case StageNode():
-            return ()
-        case SequenceNode():
-            return node.nodes
-        case ParallelNode():
-            return tuple(node.branches.values())
-        case WhenNode():
-            return node.then, node.otherwise
-        case FallbackNode():
-            return node.alternatives
-        case MapNode() | LoopNode() | CallNode():
-            return (node.body,)

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from schemas.records import Request, Usage
-from streams.attempts import perform
+from streams.attempts import perform, time_left_s
 from streams.calls import NO_USAGE, Purse, StageCalls
 from streams.clock import Clock
 from streams.failures import Failure
@@ -118,7 +118,7 @@ class StageRuns(Struct, kw_only=True):
             path=path,
         )
         fields = self._fields(planned, scope.values)
-        self.progress.begin(planned, path)
+        self.progress.begin(planned, path, in_time=time_left_s(context) > 0)
         started_ms, started_s = clock.now_ms(), clock.monotonic_s()
         try:
             end = await perform(planned, fields, context, calls, self.recorder)
@@ -127,6 +127,7 @@ class StageRuns(Struct, kw_only=True):
             purse.save()
             raise
         finally:
+            purse.close()
             self.progress.stop()
         took_s = clock.monotonic_s() - started_s
         took_ms = round(took_s * 1_000)
@@ -157,9 +158,7 @@ class StageRuns(Struct, kw_only=True):
         self.recorder.count("penstock_journal_hits_total", kind="stage")
         if entry.error is not None:
             return Failure("ERROR", entry.error)
-        # Entries hold JSON: dates and the like are made of it again.
-        outputs, _ = planned.check(entry.outputs)
-        scope.values.update(outputs)
+        scope.values.update(entry.outputs)
         return None
 
     def _fields(

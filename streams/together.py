@@ -128,9 +128,10 @@ class _Crew:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            # None that a job may raise: a signal, which is for who waits.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not (task.cancelled() and self._stopped):
+            # None that a job may raise: a signal, or a cancellation that is not ours.
+            # It is for who waits, else what was not done would seem to be.
             self._failures.setdefault(-1, error)
             self._stop()
         if not self._tasks:

@@ -15,6 +15,12 @@ from streams.problems import At, Problems, Spot
 Plain = Any
 """None, bool, int, float, str, and lists and dicts of them."""
 
+MAX_CHARACTERS: Final = 1_048_576
+"""Of a file; PyYAML takes seconds for so much."""
+
+MAX_VALUES: Final = 100_000
+"""Of a file, with what aliases repeat: nine of nine of nine would fill the memory."""
+
 _QUOTES: Final = ("'", '"')
 
 
@@ -23,6 +29,21 @@ def plain_values(text: str, problems: Problems) -> Plain:
 
     *problems* knows the places in *text* from then on.
     """
+    if len(text) > MAX_CHARACTERS:
+        problems.add("", f"has more than {MAX_CHARACTERS} characters")
+        return None
+    try:
+        return _read(text, problems)
+    except yaml.YAMLError as error:
+        problems.add_at("", f"no YAML: {_told_by(error)}", _place_of(error))
+    except RecursionError:
+        problems.add("", "is nested too deep")
+    except _TooManyError:
+        problems.add("", f"has more than {MAX_VALUES} values, aliases written out")
+    return None
+
+
+def _read(text: str, problems: Problems) -> Plain:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -31,11 +52,12 @@ def plain_values(text: str, problems: Problems) -> Plain:
         reader = _Reader(loader, text, problems)
         problems.look_in(reader.spots)
         return reader.value(node, "", _at(node.start_mark))
-    except yaml.YAMLError as error:
-        problems.add_at("", f"no YAML: {_told_by(error)}", _place_of(error))
-        return None
     finally:
         loader.dispose()
+
+
+class _TooManyError(Exception):
+    """The aliases of a file stand for more than anybody means."""
 
 
 class _Reader:
@@ -48,8 +70,12 @@ class _Reader:
         self._lines = text.split("\n")
         self._problems = problems
         self._open: set[int] = set()
+        self._values = 0
 
     def value(self, node: yaml.Node, path: str, key: At) -> Plain:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _TooManyError
         self.spots.setdefault(path, self._spot(node, key))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -65,6 +91,9 @@ class _Reader:
             self._open.discard(id(node))
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Plain:
+        if not _is_unicode(node.value):
+            self._problems.add(path, "is no Unicode text")
+            return None
         try:
             return self._loader.construct_object(node)
         except ValueError as error:
@@ -83,7 +112,7 @@ class _Reader:
         for key, item in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             where, at = _under(path, str(name)), _at(key.start_mark)
-            if name is None:
+            if name is None or not _is_unicode(name):
                 self._problems.add_at(path, "a key must be text", at)
             elif name in values:
                 again = f"is here twice, again in line {at[0]}"
@@ -120,6 +149,11 @@ class _Reader:
 
 def _under(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether *text* has no half of a character: YAML can write one, escaped."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _at(mark: yaml.Mark) -> At:

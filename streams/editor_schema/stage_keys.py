@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from streams.adapter_choice import ADAPTERS, DEFAULT
 from streams.editor_schema.words import (
     DURATION,
     SIGNATURE,
@@ -41,6 +42,11 @@ STAGE_KEYS: Final[Mapping[str, Schema]] = {
     },
     "lm": text("The LM that it asks; needed where there are several."),
     "instructions": text("What the LM is told to do."),
+    "adapter": {
+        "description": "The layout in which the LM is asked, and answers.",
+        "enum": list(ADAPTERS),
+        "default": DEFAULT,
+    },
     "stream": {"not": {}},
     "signature": SIGNATURE,
     "tools": {"type": "array", "items": {"type": "string"}},

@@ -1,21 +1,35 @@
 """Read back, from a chat prompt that DSPy wrote, what it asks for and what it gives.
 
 The demo LM needs no program: everything it must know stands in the prompt, in the
-layout of DSPy's ``ChatAdapter``. A prompt that is not of that kind asks for nothing.
+layout of one of DSPy's adapters. A prompt that is not of that kind asks for nothing.
 """
 
 import ast
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from streams.adapter_choice import AdapterName
+
 OUTPUTS_BEGIN: Final = "Your output fields are:\n"
 OUTPUTS_END: Final = "\nAll interactions will be structured"
-REMINDER: Final = "Respond with the corresponding output fields, starting with"
+REMINDERS: Final[Mapping[AdapterName, str]] = {
+    "chat": "Respond with the corresponding output fields, starting with",
+    "json": "Respond with a JSON object in the following order of fields:",
+    "xml": "Respond with the corresponding output fields wrapped in XML tags",
+}
+"""How the end of a prompt begins, by the layout in which it wants its answer."""
 
 _FIELD: Final = re.compile(r"^\d+\. `(\w+)` \((.*)$", re.MULTILINE)
 _HEADER: Final = re.compile(r"^\[\[ ## (\w+) ## \]\]$", re.MULTILINE)
+_IN_JSON: Final = re.compile(r'\s*"\w+": (".*"),?')
+_SCHEMA: Final = re.compile(
+    r"^\{(\w+)\} +# note: the value you produce must adhere to "
+    r"the JSON schema: (\{.*\})$"
+)
+_TAGGED: Final = re.compile(r"^<(\w+)>\n(.*?)\n</\1>$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +39,10 @@ class Wanted:
     name: str
     type: ast.expr
     """The Python type as the prompt spells it, such as ``Literal['a', 'b']``."""
+    described: str = ""
+    """Its description."""
+    record: Mapping[str, Any] | None = None
+    """The JSON Schema of a type that has records in it."""
 
 
 def outputs_of(system: str) -> tuple[Wanted, ...]:
@@ -32,11 +50,16 @@ def outputs_of(system: str) -> tuple[Wanted, ...]:
     _, found, rest = system.partition(OUTPUTS_BEGIN)
     if not found:
         return ()
-    listed, _, _ = rest.partition(OUTPUTS_END)
+    listed, _, shown = rest.partition(OUTPUTS_END)
+    records = _records_in(shown)
     return tuple(
-        Wanted(name=match[1], type=_type_of(match[2]))
-        for match in _FIELD.finditer(listed)
+        _wanted(match[1], match[2], records) for match in _FIELD.finditer(listed)
     )
+
+
+def layout_of(user: str) -> AdapterName:
+    """Return the layout that a user message asks for: what it says last counts."""
+    return max(REMINDERS, key=lambda layout: user.rfind(REMINDERS[layout]))
 
 
 def inputs_of(user: str) -> Mapping[str, str]:
@@ -44,15 +67,10 @@ def inputs_of(user: str) -> Mapping[str, str]:
 
     A message without sections is one input called ``prompt``.
     """
-    body = user.rpartition(REMINDER)[0] or user
-    headers = list(_HEADER.finditer(body))
-    if not headers:
-        return {"prompt": user.strip()}
-    ends = [*(match.start() for match in headers[1:]), len(body)]
-    return {
-        match[1]: body[match.end() : end].strip()
-        for match, end in zip(headers, ends, strict=True)
-    }
+    layout = layout_of(user)
+    body = user.rpartition(REMINDERS[layout])[0] or user
+    found = _tagged(body) if layout == "xml" else _headed(body)
+    return found or {"prompt": user.strip()}
 
 
 def said_by(role: str, messages: Sequence[Mapping[str, Any]]) -> str:
@@ -61,6 +79,20 @@ def said_by(role: str, messages: Sequence[Mapping[str, Any]]) -> str:
         if message.get("role") == role:
             return _text(message.get("content"))
     return ""
+
+
+def _headed(body: str) -> Mapping[str, str]:
+    headers = list(_HEADER.finditer(body))
+    ends = [*(match.start() for match in headers[1:]), len(body)]
+    # Without a header there is an end, and nothing that ends there.
+    return {
+        match[1]: body[match.end() : end].strip()
+        for match, end in zip(headers, ends, strict=False)
+    }
+
+
+def _tagged(body: str) -> Mapping[str, str]:
+    return {match[1]: match[2].strip() for match in _TAGGED.finditer(body)}
 
 
 def _text(content: object) -> str:
@@ -72,12 +104,39 @@ def _text(content: object) -> str:
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
-def _type_of(rest: str) -> ast.expr:
+def _wanted(name: str, rest: str, records: Mapping[str, Mapping[str, Any]]) -> Wanted:
     # A Literal may contain "):" itself, so the type ends where Python can read it.
-    end = rest.find("):")
+    kind: ast.expr = ast.Name(id="str")
+    described, end = "", rest.find("):")
     while end >= 0:
         try:
-            return ast.parse(rest[:end], mode="eval").body
+            kind = ast.parse(rest[:end], mode="eval").body
         except (SyntaxError, ValueError):
             end = rest.find("):", end + 1)
-    return ast.Name(id="str")
+        else:
+            described = rest[end + 2 :].strip()
+            break
+    return Wanted(name=name, type=kind, described=described, record=records.get(name))
+
+
+def _records_in(shown: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return the schemas in *shown*, the layout of the answer, that have records."""
+    found = {}
+    for line in shown.splitlines():
+        in_json = _IN_JSON.fullmatch(line)
+        match = _SCHEMA.search(_loaded(in_json[1], "") if in_json else line)
+        schema = _loaded(match[2], None) if match else None
+        if match and isinstance(schema, dict) and _has_records(schema):
+            found[match[1]] = schema
+    return found
+
+
+def _has_records(schema: Mapping[str, Any]) -> bool:
+    return bool(schema.get("$defs") or schema.get("properties"))
+
+
+def _loaded(said: str, otherwise: Any) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(said)
+    except ValueError:
+        return otherwise

@@ -6,7 +6,7 @@ machine and in every run. Chance is a hash of the inputs.
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -82,7 +82,9 @@ class Material:
     @classmethod
     def of(cls, inputs: Mapping[str, str]) -> "Material":
         """Read *inputs*: section texts by field name."""
-        subject = max(inputs, key=lambda name: len(inputs[name]))
+        # Words say more than lists and records do.
+        texts = {n: v for n, v in inputs.items() if v[:1] not in ("{", "[")}
+        subject = max(texts or inputs, key=lambda name: len(inputs[name]))
         main = inputs[subject][:READ_CHARS]
         rest = [value for name, value in inputs.items() if name != subject]
         text = " ".join([*rest, main])[:READ_CHARS]
@@ -92,7 +94,7 @@ class Material:
         return cls(
             subject=subject,
             quote=" ".join(quote[:QUOTE_WORDS]).replace('"', "'"),
-            topic=next((v for v in reversed(rest) if v and len(v.split()) == 1), ""),
+            topic=_topic(v for n, v in texts.items() if n != subject),
             words=words,
             stems=frozenset(map(_stem, words)) - {None},
             keywords=_telling(words),
@@ -149,6 +151,16 @@ def sentence_for(name: str, material: Material) -> str:
             return f'The {name} of "{material.quote}": {keywords}.'
 
 
+def _topic(texts: Iterable[str]) -> str:
+    return next((v for v in reversed([*texts]) if len(v.split()) == 1), "")
+
+
+def number_in(material: Material) -> int:
+    """Return the first number among the words, else one by chance."""
+    found = _NUMBER.search(" ".join(material.words))
+    return int(found[0]) if found else material.chance % 10
+
+
 def _telling(words: Mapping[str, None]) -> tuple[str, ...]:
     long = [word for word in words if len(word) >= STEM and word not in STOP]
     longest = sorted(long, key=len, reverse=True)[:3]
@@ -160,7 +172,7 @@ def _scalar(kind: str, name: str, material: Material) -> Any:  # noqa: ANN401 - 
         case "bool":
             return material.chance % 2 == 0
         case "int":
-            return _whole_number(material)
+            return number_in(material)
         case "float":
             return material.chance % 101 / 100
         case _:
@@ -174,6 +186,8 @@ def _composed(kind: str, parts: list[ast.expr], name: str, material: Material) -
             return choice_of(options, material)
         case "list":
             return [_item(parts[-1], word, material) for word in material.keywords]
+        case "tuple":
+            return [value_for(name, part, material) for part in parts]
         case "dict":
             words = material.keywords
             return {word: _item(parts[-1], word, material) for word in words}
@@ -189,11 +203,6 @@ def _item(wanted: ast.expr, word: str, material: Material) -> Any:  # noqa: ANN4
     if isinstance(wanted, ast.Name) and wanted.id == "str":
         return word
     return value_for(word, wanted, material)
-
-
-def _whole_number(material: Material) -> int:
-    found = _NUMBER.search(" ".join(material.words))
-    return int(found[0]) if found else material.chance % 10
 
 
 def _score(option: str, material: Material) -> int:

@@ -22,6 +22,8 @@ class BridgeEngine:
     ends it. So a stage that was cancelled, or timed out, pays for nothing more.
     """
 
+    supported_params = CallsEngine.supported_params
+
     def __init__(self, engine: CallsEngine, loop: AbstractEventLoop) -> None:
         self._engine = engine
         self._loop = loop

@@ -20,10 +20,12 @@ from dspy.lm15 import Usage as Tokens
 from dspy.utils.exceptions import ContextWindowExceededError
 
 from schemas.records import Usage
+from streams.adapter_choice import AdapterName
 from streams.errors import ModelContextError, StreamsError
 from streams.stage import LM, Answer, Calls, LMCall
 
 PARAMS: Final = ("temperature", "max_tokens", "top_p", "seed")
+FORMAT: Final = "response_format"
 
 
 class NotServedError(Exception):
@@ -32,6 +34,9 @@ class NotServedError(Exception):
 
 class CallsEngine:
     """The engine that DSPy plugs under a ``dspy.LM``, for one call of one stage."""
+
+    supported_params = frozenset({FORMAT})
+    """That DSPy may ask for JSON. Not by a schema: too few servers take any."""
 
     def __init__(self, lm: LM, calls: Calls) -> None:
         self._lm = lm
@@ -65,6 +70,9 @@ class CallsEngine:
 class SyncEngine(Protocol):
     """What DSPy plugs under a ``dspy.LM`` for programs that are not ``async``."""
 
+    @property
+    def supported_params(self) -> frozenset[str]: ...
+
     def complete(self, request: Request) -> Response: ...
 
     def stream(self, request: Request) -> Iterator[Any]: ...
@@ -72,6 +80,8 @@ class SyncEngine(Protocol):
 
 class NoSyncEngine:
     """What stands there for programs on the event loop, which must never block it."""
+
+    supported_params = CallsEngine.supported_params
 
     def complete(self, request: Request) -> Response:
         raise NotServedError
@@ -105,8 +115,14 @@ def messages_of(request: Request) -> tuple[Mapping[str, Any], ...]:
 
 def params_of(request: Request) -> Mapping[str, Any]:
     """Return the parameters that the program set for this call."""
-    set_ = ((name, getattr(request.config, name, None)) for name in PARAMS)
-    return {name: value for name, value in set_ if value is not None}
+    set_ = {name: getattr(request.config, name, None) for name in PARAMS}
+    set_[FORMAT] = _format_of(request.config.response_format)
+    return {name: value for name, value in set_.items() if value is not None}
+
+
+def params_for(adapter: AdapterName) -> Mapping[str, Any]:
+    """Return the parameters that DSPy asks with for the sake of *adapter*."""
+    return {FORMAT: {"type": "json_object"}} if adapter == "json" else {}
 
 
 def response_of(request: Request, answer: Answer) -> Response:
@@ -123,6 +139,14 @@ def response_of(request: Request, answer: Answer) -> Response:
             total_tokens=spent.input_tokens + spent.output_tokens,
         ),
     )
+
+
+def _format_of(wanted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return DSPy's response format in the words of OpenAI's protocol."""
+    if wanted is None or wanted["type"] != "json_schema":
+        return wanted
+    schema = {name: value for name, value in wanted.items() if name != "type"}
+    return {"type": "json_schema", "json_schema": {"name": "response", **schema}}
 
 
 def _content(parts: Any) -> str | list[Any]:  # noqa: ANN401 - text, or DSPy's parts

@@ -24,6 +24,8 @@ HEADER_CHARS: Final = 200
 REASON_CHARS: Final = 200
 """How much of a server's error message is passed on."""
 
+FORMAT: Final = "response_format"
+
 OK: Final = 200
 TOO_MANY: Final = 429
 SERVER_ERRORS: Final = 500
@@ -42,14 +44,18 @@ class UnreadableAnswerError(Exception):
 
 
 def body_of(model: str, params: Mapping[str, Any], call: LMCall) -> bytes:
-    """Return the JSON body of a request.
+    """Return the JSON body of a request; the call's parameters are before *params*.
+
+    But for the format of the answer: only who describes an LM knows which ones its
+    server takes.
 
     Raises:
         TypeError: a text cannot be written as UTF-8.
     """
-    return orjson.dumps(
-        {"model": model, **params, **call.params, "messages": call.messages}
-    )
+    asked = {**params, **call.params}
+    if FORMAT in params:
+        asked[FORMAT] = params[FORMAT]
+    return orjson.dumps({"model": model, **asked, "messages": call.messages})
 
 
 def header_id(request_id: str) -> str:

@@ -1,22 +1,23 @@
-"""The adapter of programs that are asked through DSPy: its words, safe to serve with.
+"""The adapters of programs that are asked through DSPy: its words, safe to serve with.
 
-Three differences from ``dspy.ChatAdapter``, all for texts of strangers: markers of
-custom types in a field stay text (``prompt.py`` says why), halves of characters become
-question marks, and an answer whose repair would hold up the event loop is refused
+Three differences from DSPy's own, all for texts of strangers: markers of custom types
+in a field stay text (``prompt.py`` says why), halves of characters become question
+marks, and an answer whose repair would hold up the event loop is refused
 (``reading.py`` says when).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import EnumMeta
-from typing import Any, get_args
+from typing import Any, ClassVar, Final, get_args
 
 import dspy
 from dspy.adapters.types.base_type import Type as CustomType
 from dspy.utils.exceptions import AdapterParseError
 from pydantic import ValidationError
 
+from streams.adapter_choice import DEFAULT, AdapterName
 from streams.json_form import encodable
-from streams.programs import chat_adapter
+from streams.programs import dspy_adapter
 from streams.session import Turn
 from streams.stages.prompt import Prompt, history_field
 from streams.stages.reading import (
@@ -25,8 +26,17 @@ from streams.stages.reading import (
     costs_too_much,
     sections,
 )
+from streams.stages.reading_json import JsonReader
+from streams.stages.reading_xml import XmlReader
 
 Demos = Sequence[Mapping[str, Any]]
+
+READERS: Final[Mapping[AdapterName, Callable[[type[dspy.Signature]], Reader]]] = {
+    "chat": Reader,
+    "json": JsonReader,
+    "xml": XmlReader,
+}
+"""Who reads the answers that each adapter asks for."""
 
 
 class UnshownHistoryError(Exception):
@@ -40,9 +50,12 @@ class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
     change theirs. Whatever else a program asks is compiled for each call.
     """
 
+    layout: ClassVar[AdapterName] = "chat"
+
     def __init__(self, predictors: Sequence[dspy.Predict] = ()) -> None:
-        super().__init__(use_json_adapter_fallback=False)
-        self._plain = chat_adapter()
+        # By name: JSON's own constructor takes other arguments.
+        dspy.ChatAdapter.__init__(self, use_json_adapter_fallback=False)
+        self._plain = dspy_adapter(self.layout)
         known = {predictor.signature: predictor.demos for predictor in predictors}
         self._prompts: Mapping[type[dspy.Signature], tuple[Demos, Prompt]] = {
             signature: (demos, Prompt(self._plain, signature, demos))
@@ -50,7 +63,7 @@ class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
             if not has_custom_types(signature)
         }
         self._readers: Mapping[type[dspy.Signature], Reader] = {
-            signature: Reader(signature)
+            signature: READERS[self.layout](signature)
             for signature in known
             if reads_alike(signature)
         }
@@ -87,7 +100,7 @@ class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
         """
         reader = self._readers.get(signature)
         if reader is None and reads_alike(signature):
-            reader = Reader(signature)
+            reader = READERS[self.layout](signature)
         if reader is None:
             return self._parsed_by_dspy(signature, completion)
         try:
@@ -97,16 +110,46 @@ class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
             raise AdapterParseError(type(self).__name__, signature, "") from error
 
     def _parsed_by_dspy(self, signature: type[dspy.Signature], completion: str) -> Any:  # noqa: ANN401 - DSPy's
-        if any(costs_too_much(text) for _, text in sections(completion)):
+        if any(costs_too_much(text) for text in self._repaired(completion)):
             raise AdapterParseError(type(self).__name__, signature, "")
         return super().parse(signature, completion)
 
+    def _repaired(self, completion: str) -> Iterator[str]:
+        """Give the texts that DSPy may have to repair."""
+        yield from (text for _, text in sections(completion))
 
-def serving_adapter(module: dspy.Module) -> dspy.ChatAdapter:
+
+class ServedJSONAdapter(ServedAdapter, dspy.JSONAdapter):  # type: ignore[misc] # DSPy has no types
+    """The same for JSON, which it asks the LM's server for as well."""
+
+    layout = "json"
+
+    def _repaired(self, completion: str) -> Iterator[str]:
+        yield completion
+
+
+class ServedXMLAdapter(ServedAdapter, dspy.XMLAdapter):  # type: ignore[misc] # DSPy has no types
+    """The same for tags."""
+
+    layout = "xml"
+
+    def _repaired(self, completion: str) -> Iterator[str]:
+        yield completion
+
+
+_SERVED: Final[Mapping[AdapterName, type[ServedAdapter]]] = {
+    served.layout: served
+    for served in (ServedAdapter, ServedJSONAdapter, ServedXMLAdapter)
+}
+
+
+def serving_adapter(
+    module: dspy.Module, layout: AdapterName = DEFAULT
+) -> dspy.ChatAdapter:
     """Return the adapter for *module*: DSPy's own, if ours would ask otherwise."""
-    served, plain = ServedAdapter(module.predictors()), chat_adapter()
+    served, plain = _SERVED[layout](module.predictors()), dspy_adapter(layout)
     for predictor in module.predictors():
-        for text in ("Since Monday.", " «two»\nlines [[ ## x ## ]]"):
+        for text in ("Since Monday.", " «two»\nlines [[ ## x ## ]] <x>"):
             signature, demos = predictor.signature, predictor.demos
             inputs = dict.fromkeys(signature.input_fields, text)
             inputs.pop(history_field(signature) or "", None)

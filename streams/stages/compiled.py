@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from streams.errors import StageInputError, StageOutputError
 from streams.json_form import json_value
+from streams.lms.dspy_engine import params_for
 from streams.programs import Kind, Program, outputs_of, version_of
 from streams.stage import Fields, LMCall, RunContext, Stage, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
-from streams.stages.adapter import serving_adapter
+from streams.stages.adapter import READERS, reads_alike, serving_adapter
 from streams.stages.asking import BAD_HISTORY, ModuleStage, Ready
 from streams.stages.probes import Probe, probes_of
 from streams.stages.prompt import Prompt
@@ -61,7 +62,9 @@ def build(
 def _served(program: Program, version: str, probes: Sequence[Probe]) -> Stage:
     signature = program.signature
     prompt = Prompt(program.adapter, signature, program.predictor.demos)
-    reader = Reader(signature)
+    if not reads_alike(signature):
+        return module_stage(program, version)
+    reader = READERS[program.layout](signature)
     if agrees(program, prompt, reader, probes):
         return CompiledStage(program, version, prompt, reader)
     return module_stage(program, version)
@@ -104,6 +107,7 @@ class CompiledStage:
         self._version = version
         self._prompt = prompt
         self._reader = reader
+        self._params = params_for(program.layout)
 
     @property
     def name(self) -> str:
@@ -127,7 +131,8 @@ class CompiledStage:
             messages = self._prompt.messages(fields, run.history)
         except ValidationError as error:
             raise StageInputError(self.name, BAD_HISTORY) from error
-        answer = await run.calls.ask(self._program.lm, LMCall(messages=messages))
+        call = LMCall(messages=messages, params=self._params)
+        answer = await run.calls.ask(self._program.lm, call)
         if not answer.text:
             raise StageOutputError(self.name, EMPTY)
         try:
@@ -145,7 +150,7 @@ def module_stage(program: Program, version: str) -> ModuleStage:
         return {name: prediction[name] for name in names}
 
     ready = Ready(module=program.module, outputs=outputs)
-    adapter = serving_adapter(program.module)
+    adapter = serving_adapter(program.module, program.layout)
     return ModuleStage(
         program.name,
         version,

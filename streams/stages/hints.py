@@ -50,6 +50,10 @@ class HintingAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no type
         )
         return made
 
+    def format_user_message_content(self, *given: Any, **named: Any) -> str:  # noqa: ANN401 - DSPy's
+        """Show fields as *plain* does: a program shows its trajectory with it."""
+        return str(self._plain.format_user_message_content(*given, **named))
+
     def _hinted(
         self, signature: type[dspy.Signature], inputs: dict[str, Any]
     ) -> type[dspy.Signature]:

@@ -138,10 +138,15 @@ def _template(
 def _origin(url: str, web: Web, problems: list[str]) -> str:
     """Return the origin of *url*, which no input can change."""
     head = _MARKUP.split(url, maxsplit=1)[0]
+    if "${" in url:
+        problems.append("url: shows no secrets: send them in a header")
     try:
         parts = urlsplit(head)
         if head != url and not re.match(r"[^/]*//[^/?#]+[/?]", head):
             problems.append("url: an input cannot say which server is asked")
+        elif not head.strip().isprintable() or " " in head.strip():
+            # urlsplit leaves tabs and new lines out; what is sent has them encoded.
+            problems.append("url: is no address")
         elif "#" in _MARKUP.sub("", url):
             problems.append("url: has a fragment, which no server sees")
         else:
@@ -164,6 +169,8 @@ def _headers(
             problems.append(f"{path}: is no header that a file can set")
         elif not (text.isascii() and text.isprintable()):
             problems.append(f"{path}: must be printable ASCII")
+        elif _MARKUP.search(text):
+            problems.append(f"{path}: is sent as it is: no input can stand in it")
         else:
             try:
                 headers[name.title()] = web.revealed(text)

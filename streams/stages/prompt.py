@@ -10,7 +10,7 @@ types, so such a marker is a user's text, and stays text.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import dspy
@@ -35,6 +35,8 @@ class Prompt:
         demos: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._adapter = adapter
+        self._section = section_of(adapter)
+        self._answers_in_sections = type(adapter) is dspy.ChatAdapter
         self._history = history_field(signature)
         asked = signature.delete(self._history) if self._history else signature
         self._asked = asked
@@ -59,7 +61,11 @@ class Prompt:
 
     def _user(self, fields: Fields) -> str:
         inputs = self._inputs.items()
-        given = [_section(k, fields[k], info) for k, info in inputs if k in fields]
+        given = [
+            self._section(name, _shown(fields[name], info))
+            for name, info in inputs
+            if name in fields
+        ]
         return "\n\n".join([*given, self._reminder])
 
     def _turns(self, history: Sequence[Turn]) -> Sequence[Message]:
@@ -70,11 +76,18 @@ class Prompt:
             said = turn.fields
             if any(name in said for name in self._inputs):
                 messages.append({"role": "user", "content": self._user(said)})
-            outputs = self._outputs.items()
-            answered = [_section(k, said.get(k), info) for k, info in outputs]
-            content = "\n\n".join(answered).strip() + _END
-            messages.append({"role": "assistant", "content": content})
+            messages.append({"role": "assistant", "content": self._answer(said)})
         return messages
+
+    def _answer(self, said: Fields) -> str:
+        if not self._answers_in_sections:
+            # An object, or tags within tags: DSPy's own way, and its price.
+            return str(
+                self._adapter.format_assistant_message_content(self._asked, said)
+            )
+        outputs = self._outputs.items()
+        answered = [self._section(k, _shown(said.get(k), info)) for k, info in outputs]
+        return "\n\n".join(answered).strip() + _END
 
     def _turns_by_dspy(self, history: Sequence[Turn]) -> Sequence[Message]:
         # A field that looks like tool calls is shown in ways of its own.
@@ -94,8 +107,17 @@ def history_field(signature: type[dspy.Signature]) -> str | None:
     return None
 
 
-def _section(name: str, value: object, info: object) -> str:
-    return f"[[ ## {name} ## ]]\n{_shown(value, info)}"
+def section_of(adapter: dspy.ChatAdapter) -> Callable[[str, str], str]:
+    """Return how *adapter* sets a field off: from its name and its text."""
+    return _tagged if isinstance(adapter, dspy.XMLAdapter) else _headed
+
+
+def _headed(name: str, text: str) -> str:
+    return f"[[ ## {name} ## ]]\n{text}"
+
+
+def _tagged(name: str, text: str) -> str:
+    return f"<{name}>\n{text}\n</{name}>"
 
 
 def _shown(value: object, info: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo

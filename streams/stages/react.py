@@ -4,16 +4,17 @@ It is ``dspy.ReAct`` in every word: its prompts, its trajectory, its last step, 
 makes the outputs of what was found. LM calls and tool calls are journaled one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any, Final
 
 import dspy
 
+from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError
 from streams.problems import meant
-from streams.programs import REASONING, Inputs, version_of
+from streams.programs import REASONING, Inputs, dspy_adapter, version_of
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import Field
 from streams.stage import Fields, RunContext, Stage
@@ -21,6 +22,7 @@ from streams.stage_spec import StageSpec, Workshop
 from streams.stages.adapter import serving_adapter
 from streams.stages.asking import ModuleStage, Ready
 from streams.stages.compiled import Load, nothing_saved
+from streams.stages.prompt import section_of
 from streams.stages.tool_calls import (
     BoundTool,
     Finish,
@@ -74,11 +76,13 @@ class ServedReAct(dspy.ReAct):  # type: ignore[misc] # DSPy has no types
     That took half of a turn, and grew with the trajectory.
     """
 
+    section: Callable[[str, str], str]
+    """How its adapter sets a field off."""
+
     def _format_trajectory(self, trajectory: Mapping[str, Any]) -> str:
-        return "\n\n".join(
-            f"[[ ## {name} ## ]]\n{shown_value(value)}"
-            for name, value in trajectory.items()
-        ).strip()
+        items = trajectory.items()
+        shown = (self.section(name, shown_value(value)) for name, value in items)
+        return "\n\n".join(shown).strip()
 
 
 class ReactProgram:
@@ -90,6 +94,7 @@ class ReactProgram:
         _check_names(spec)
         self._spec = spec
         self._use = use
+        self._layout = adapter_of(spec.options)
         self._lm = shop.asked
         self._shown = {tool.name: shown_tool(tool) for tool in self._tools}
         self.module = ServedReAct(
@@ -97,6 +102,7 @@ class ReactProgram:
             tools=list(self._shown.values()),
             max_iters=use.max_calls,
         )
+        self.module.section = section_of(dspy_adapter(self._layout))
         self._outputs = tuple(field.name for field in (REASONING, *spec.outputs))
 
     def version(self) -> str:
@@ -110,6 +116,7 @@ class ReactProgram:
             prompts,
             [[tool.name, tool.fingerprint] for tool in self._tools],
             self._use.max_calls,
+            self._layout,
             self._lm.fingerprint,
         )
 
@@ -121,7 +128,7 @@ class ReactProgram:
             lm=self._lm,
             inputs=Inputs(self._spec),
             ready=self._ready,
-            adapter=serving_adapter(self.module),
+            adapter=serving_adapter(self.module, self._layout),
         )
 
     def _ready(self, run: RunContext) -> Ready:

@@ -10,7 +10,7 @@ Text that is broken beyond :data:`REPAIR_BRACKETS` or :data:`REPAIR_CHARS` is re
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
 import dspy
@@ -49,10 +49,13 @@ class Reader:
         Raises:
             UnusableAnswerError: a field is missing or is not of its type.
         """
+        return self._whole(sections(text))
+
+    def _whole(self, said: Iterable[tuple[str, Any]]) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
-        for name, section in sections(text):
+        for name, value in said:
             if name in self._readers and name not in found:
-                found[name] = self._value(name, section)
+                found[name] = self._value(name, value)
         if len(found) < len(self._readers):
             found = apply_output_field_defaults(self._signature, found)
         for name in self._readers:
@@ -60,14 +63,17 @@ class Reader:
                 raise UnusableAnswerError(name, "is missing in the answer")
         return {name: found[name] for name in self._readers}
 
-    def _value(self, name: str, section: str) -> Any:  # noqa: ANN401 - as declared
+    def _value(self, name: str, said: Any) -> Any:  # noqa: ANN401 - as declared
         try:
-            return self._readers[name](section)
+            return self._read(name, said)
         except ValidationError as error:
             wrong = error.errors(include_input=False, include_url=False)[0]["msg"]
             raise UnusableAnswerError(name, wrong) from error
         except (ValueError, RecursionError, MemoryError) as error:
             raise UnusableAnswerError(name, "cannot be read") from error
+
+    def _read(self, name: str, said: Any) -> Any:  # noqa: ANN401 - as declared
+        return self._readers[name](said)
 
 
 def sections(text: str) -> list[tuple[str, str]]:
@@ -110,7 +116,7 @@ def _code_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - dsp
 
     def read(text: str) -> Any:  # noqa: ANN401 - the code
         # DSPy looks for JSON first, and code has brackets: long code is as it stands.
-        return validate(text) if _is_long(text) else parse_value(text, annotation)
+        return validate(text) if is_long(text) else parse_value(text, annotation)
 
     return read
 
@@ -136,7 +142,7 @@ def _json_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any
 
 def costs_too_much(text: str) -> bool:
     """Say whether *text* is broken JSON that would take too long to repair."""
-    if not _is_long(text):
+    if not is_long(text):
         return False
     try:
         json.loads(text)
@@ -145,12 +151,13 @@ def costs_too_much(text: str) -> bool:
     return False
 
 
-def _is_long(text: str) -> bool:
+def is_long(text: str) -> bool:
+    """Say whether a repair of *text* could take too long."""
     brackets = text.count("{") + text.count("[")
     return len(text) > REPAIR_CHARS or brackets > REPAIR_BRACKETS
 
 
 def _repaired(text: str, annotation: Any) -> Any:  # noqa: ANN401 - of that type
-    if _is_long(text):
+    if is_long(text):
         raise ValueError
     return parse_value(text, annotation)

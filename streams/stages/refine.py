@@ -14,6 +14,7 @@ import orjson
 from dspy.predict.refine import OfferFeedback, inspect_modules, recursive_mask
 
 from schemas.records import Usage
+from streams.adapter_choice import DEFAULT, AdapterName
 from streams.errors import StageOutputError
 from streams.programs import version_of
 from streams.stage import Fields, RunContext, StageOutcome
@@ -28,7 +29,12 @@ class Refined:
     """A stage that is asked up to n times, each time with advice from the last."""
 
     def __init__(
-        self, inner: ModuleStage, module: dspy.Module, trials: Trials, judge: Judge
+        self,
+        inner: ModuleStage,
+        module: dspy.Module,
+        trials: Trials,
+        judge: Judge,
+        layout: AdapterName = DEFAULT,
     ) -> None:
         self._inner = inner
         self._trials = trials
@@ -43,7 +49,7 @@ class Refined:
             "module_names": [name for name, _ in module.named_predictors()],
         }
         self._feedback = dspy.Predict(OfferFeedback)
-        self._feedback_manner = Manner(adapter=serving_adapter(self._feedback))
+        self._feedback_manner = Manner(adapter=serving_adapter(self._feedback, layout))
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import dspy
 
+from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError
 from streams.signatures.types import Field
 from streams.stage import Stage
@@ -42,4 +43,4 @@ def tried(
         reason = f"{HINT} is a name that refine uses itself; rename the field"
         raise ConfigError([reason])
     inner, module = asked()
-    return Refined(inner, module, trials, judge)
+    return Refined(inner, module, trials, judge, adapter_of(spec.options))

@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Callable
+from types import MethodType
 
 import dspy
 
+from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError, StageOutputError
 from streams.program_file import ProgramUse
 from streams.programs import Inputs, version_of
@@ -38,12 +40,13 @@ def user_stage(
     ]
     if problems:
         raise ConfigError(problems)
-    saved = load(module)
+    saved, layout = load(module), adapter_of(spec.options)
     version = version_of(
         "program",
         [target, source_fingerprint(found), saved],
         [[name, p.dump_state()] for name, p in module.named_predictors()],
         [[f.name, str(f.type)] for f in (*spec.inputs, *spec.outputs)],
+        layout,
         shop.asked.fingerprint,
     )
     ready = Ready(module=module, outputs=_outputs_of(spec))
@@ -53,7 +56,7 @@ def user_stage(
         lm=shop.asked,
         inputs=Inputs(spec),
         ready=lambda _run: ready,
-        adapter=serving_adapter(module),
+        adapter=serving_adapter(module, layout),
         way=_way(spec, shop, use),
     )
     return stage, module
@@ -75,7 +78,7 @@ def _cannot_run(target: str, module: dspy.Module, use: ProgramUse) -> list[str]:
         if use.threads is not None:
             return [f"{target} has aforward, and runs on the loop: take `threads` out"]
         return []
-    if not hasattr(module, "forward"):
+    if _forward_of(module) is None:
         return [f"{target} has neither aforward nor forward"]
     if use.threads is None:
         cure = "give it `async def aforward`, or declare `threads: 4`"
@@ -83,8 +86,16 @@ def _cannot_run(target: str, module: dspy.Module, use: ProgramUse) -> list[str]:
     return []
 
 
+def _forward_of(module: dspy.Module) -> Callable[..., object] | None:
+    """Return the method; looked up on the module, DSPy would warn of calling it."""
+    found: Callable[..., object] | None = inspect.getattr_static(
+        module, "forward", None
+    )
+    return MethodType(found, module) if inspect.isfunction(found) else found
+
+
 def _call_problems(spec: StageSpec, module: dspy.Module) -> list[str]:
-    called = getattr(module, "aforward", None) or getattr(module, "forward", None)
+    called = getattr(module, "aforward", None) or _forward_of(module)
     if called is None:
         return []
     problem = call_problem(called, (field.name for field in spec.inputs))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from streams.adapter_choice import adapter_of
 from streams.plan import Pipeline
 from streams.planned import (
     PlannedStage,
@@ -50,6 +51,7 @@ def _with_stand_ins(stage: PlannedStage, within: str) -> Iterator[Row]:
         "stage": stage.name,
         "kind": stage.spec.kind,
         "lm": None if stage.lm is None else stage.lm.name,
+        "adapter": None if stage.lm is None else adapter_of(stage.spec.options),
         "within": within,
         "takes": [_typed(field) for field in stage.spec.inputs],
         "makes": [_typed(field) for field in stage.outputs],

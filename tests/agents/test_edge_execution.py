@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from agents.execution import Parts
+from agents.execution import Arrived, Execution, Parts
 from agents.ledger import LedgerEntry, ledger_key
 from agents.metrics import Metrics
 from agents.pending import Pending
@@ -23,16 +23,23 @@ from agents.task import Admitted
 from schemas.codec import ParsedSchema, decode, encode, frame
 from schemas.envelopes import result_of, stage_result_of
 from schemas.errors import UnknownSchemaError
-from schemas.records import Result, Source, StageResult
+from schemas.records import Request, Result, Source, StageResult, Usage
 from schemas.shapes import namespace_of
 from streams.catalog import STAGE_KINDS
 from streams.clock import ManualClock
 from streams.config import Settings
-from streams.journal import RunHeader, StageEntry, entry_key, pack, unpack
+from streams.journal import (
+    CallEntry,
+    RunHeader,
+    StageEntry,
+    entry_key,
+    pack,
+    unpack,
+)
 from streams.permit import ALWAYS, Permit
 from streams.pipeline import Toolbox, compile_text
 from streams.session import Session
-from streams.settlement import Publish
+from streams.settlement import Progress, Publish
 from streams.user_code import UserCode
 
 PIPELINE = """
@@ -143,7 +150,7 @@ class Bench:
             result_schema=self.results,
             limit_bytes=LIMIT,
         )
-        parts = Parts(
+        self.parts = Parts(
             pipeline=self.pipeline,
             serde=serde,
             clock=self.clock,
@@ -151,7 +158,9 @@ class Bench:
             group="penstock-main",
             limit_bytes=LIMIT - ENVELOPE_BYTES,
         )
-        self.agent = PipelineAgent(parts, Settings(partitions=PARTITIONS), self.finder)
+        self.agent = PipelineAgent(
+            self.parts, Settings(partitions=PARTITIONS), self.finder
+        )
 
     async def ask(self, ref: int | str) -> str:
         try:
@@ -376,6 +385,20 @@ async def test_a_result_that_is_too_large_is_a_turn_without_a_trace(bench):
     assert fits(pending)
 
 
+async def test_a_terminal_that_is_replaced_comes_with_the_last_stage_record(bench):
+    pending = await bench.answer(bench.request("huge", session_id="s"))
+    stage = bench.stage(pending)
+    assert (stage.sequence, bench.result(pending).sequence) == (2, 2)
+    assert (stage.outputs, stage.error.code) == (None, "result.too_large")
+    usual = await bench.answer(bench.request(request_id="r2"))
+    refused = usual.instead("no")
+    assert bench.stage(refused).error.code == "result.refused"
+    assert bench.stage(refused).sequence == bench.result(refused).sequence == 2
+    # Refused once more, it is left out, and its number is nobody's.
+    barest = refused.instead("no")
+    assert bench.result(barest).sequence == 1
+
+
 async def test_a_session_that_grew_too_large_withholds_the_turn(bench):
     text = "y" * (LIMIT // 3)
     codes = []
@@ -402,6 +425,26 @@ async def test_the_record_of_such_a_stage_says_so_and_keeps_its_number(bench):
     assert (record.sequence, record.status, record.outputs) == (1, "ERROR", None)
     assert record.error.code == "result.too_large"
     assert (bench.stage(pending).sequence, bench.result(pending).sequence) == (2, 2)
+
+
+async def test_a_call_too_large_for_the_journal_takes_no_other_entry_with_it(bench):
+    arrived = Arrived(
+        record=bench.request(),
+        pipeline="support",
+        request=Request(request_id="r", pipeline="support", inputs={}),
+        origin=Source(topic=TOPICS.requests, partition=0, offset=1),
+        replay=0,
+    )
+    emit = Execution(bench.parts, bench.view, arrived).start().emit
+    header = RunHeader(pipeline_version=1, fingerprint="f", started_ms=1, attempt=1)
+    small, large = (
+        CallEntry(site="s", ordinal=n, digest="d", text=text, usage=Usage())
+        for n, text in enumerate(["short", "x" * LIMIT])
+    )
+    emit(Progress(entries=(header, small, large)))
+    emit(Progress(entries=(large,)))
+    [settled] = bench.view.settled
+    assert [unpack(v) for v in table(settled, JOURNAL).values()] == [header, small]
 
 
 async def test_an_output_that_no_encoding_takes_is_an_error(bench):

@@ -14,9 +14,13 @@ def labs(bootstrap: str, folder: Path) -> Iterator[Callable[..., Lab]]:
     """Make labs; they are closed at the end."""
     made: list[Lab] = []
 
-    def new(pipelines: dict[str, str], **settings: object) -> Lab:
+    def new(
+        pipelines: dict[str, str],
+        beside: dict[str, str] | None = None,
+        **settings: object,
+    ) -> Lab:
         env = {f"PENSTOCK_{k.upper()}": str(v) for k, v in settings.items()}
-        made.append(Lab(bootstrap, folder, pipelines, env))
+        made.append(Lab(bootstrap, folder, pipelines, env, beside))
         return made[-1]
 
     yield new

@@ -85,8 +85,12 @@ class Lab:
         folder: Path,
         pipelines: Mapping[str, str],
         env: Mapping[str, str] | None = None,
+        beside: Mapping[str, str] | None = None,
     ) -> None:
-        """Provision the app whose pipeline files are *pipelines*, by name."""
+        """Provision the app whose pipeline files are *pipelines*, by name.
+
+        *beside* has the files that they name, by their paths.
+        """
         self.bootstrap = bootstrap
         self.prefix = f"lab{os.getpid()}-{next(NUMBERS)}"
         self.folder = folder / self.prefix
@@ -97,6 +101,9 @@ class Lab:
         files.mkdir(parents=True)
         for name, text in pipelines.items():
             (files / f"{name}.yaml").write_text(text)
+        for path, text in (beside or {}).items():
+            (files / path).parent.mkdir(exist_ok=True)
+            (files / path).write_text(text)
         self.settings = Settings.from_env(self._ours())
         self.pipelines = self._compiled()
         self.schemas = self._schemas()

@@ -7,14 +7,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
-from agents.fake_lm import Behaviour, FakeLMOptions, RunningFakeLM, start
+from agents.fake_lm import Answers, Behaviour, FakeLMOptions, RunningFakeLM, start
+from streams.lms.demo import DemoAnswers
 
 
 class ThreadedLM:
     """One fake LM on an event loop of its own; can go away and come back."""
 
-    def __init__(self, log: Path, **behaviour: Any) -> None:
+    def __init__(
+        self, log: Path, answers: Answers | None = None, **behaviour: Any
+    ) -> None:
         self.log = log
+        self._answers = answers or DemoAnswers()
         self._behaviour = Behaviour(**behaviour)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -31,7 +35,10 @@ class ThreadedLM:
     def open(self) -> None:
         """Listen, on the same port as before."""
         options = FakeLMOptions(
-            port=self._port, log=self.log, behaviour=self._behaviour
+            port=self._port,
+            log=self.log,
+            behaviour=self._behaviour,
+            answers=self._answers,
         )
         self._running = self._do(start(options))
         self._port = self._running.port

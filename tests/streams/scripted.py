@@ -14,8 +14,8 @@ from schemas.records import Usage
 from streams.calls import Purse, StageCalls
 from streams.clock import ManualClock
 from streams.errors import ModelContextError
-from streams.lms.dspy_engine import messages_of, params_of
-from streams.programs import chat_adapter
+from streams.lms.dspy_engine import CallsEngine, messages_of, params_of
+from streams.programs import dspy_adapter
 from streams.stage import Answer, RunContext
 
 TOO_LONG = object()
@@ -61,6 +61,8 @@ class Script:
 class DirectScript:
     """The same for DSPy alone: an engine, sync and async."""
 
+    supported_params = CallsEngine.supported_params
+
     def __init__(self, *answers):
         self.answers = list(answers)
         self.asked = []
@@ -86,7 +88,7 @@ class DirectScript:
     def stream(self, request):
         yield from response_to_events(self.complete(request))
 
-    def settings(self, **rest):
+    def settings(self, layout="chat", **rest):
         """Return a context in which DSPy's modules ask this script."""
         lm = dspy.LM(
             "local/script",
@@ -95,7 +97,7 @@ class DirectScript:
             cache=False,
             num_retries=0,
         )
-        return dspy.context(lm=lm, adapter=chat_adapter(), **rest)
+        return dspy.context(lm=lm, adapter=dspy_adapter(layout), **rest)
 
 
 class _Async:

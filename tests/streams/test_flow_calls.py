@@ -92,6 +92,47 @@ def test_its_flow_and_its_version_are_in_the_fingerprint(bench, folder):
     assert compile_file(folder / "desk.yaml", bench.toolbox).fingerprint != before
 
 
+def test_two_stages_have_the_same_name_no_deeper_inside_either(bench, folder):
+    inner = file_of("[x]", "x: ticket -> q", output="q", name="look", takes="ticket")
+    middle = file_of(
+        "[{pipeline: look@1}, look_x]",
+        "look_x: q -> r",
+        output="r",
+        name="middle",
+        takes="ticket",
+    )
+    desk = file_of("[{pipeline: middle@1}, a]", "a: r -> x", output="x")
+    for name, text in [("look", inner), ("middle", middle), ("desk", desk)]:
+        (folder / f"{name}.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="middle_look_x, and there is one"):
+        compile_file(folder / "desk.yaml", bench.toolbox)
+
+
+async def test_in_a_loop_it_sees_what_was_made_in_the_iteration_before(bench, folder):
+    draft = file_of(
+        "[write]",
+        "write: ticket, hint: str -> reply",
+        output="reply",
+        name="draft",
+        takes="ticket: str, hint: str = 'none'",
+    )
+    desk = file_of(
+        "[{loop: [{pipeline: draft@1}, judge], until: sure2 > 0.5, max_iterations: 3}]",
+        "judge: reply -> hint, sure2: float",
+        output="reply",
+    )
+    (folder / "draft.yaml").write_text(draft)
+    (folder / "desk.yaml").write_text(desk)
+    pipeline = compile_file(folder / "desk.yaml", bench.toolbox)
+    bench.lm.say("draft_write", {"reply": "one"}, {"reply": "two"})
+    bench.lm.say("judge", {"hint": "more", "sure2": 0.1}, {"hint": "", "sure2": 0.9})
+    inputs = {"ticket": "broken", "sure": 0.9, "parts": []}
+    end = await bench.run(pipeline, inputs=inputs)
+    assert end.result.outputs == {"reply": "two"}
+    seen = [fields["hint"] for fields, _ in bench.stages["draft_write"].seen]
+    assert seen == ["none", "more"]
+
+
 def test_a_hole_goes_in_and_comes_out(bench, folder):
     text = file_of(
         f"[b, {CALL.replace('ticket', 'y')}, a]",

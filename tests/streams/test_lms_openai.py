@@ -274,3 +274,26 @@ def test_a_fingerprint_knows_the_model_and_its_parameters_but_not_its_address():
 
 def test_an_answer_is_bounded_by_what_fits_a_record():
     assert openai_http.ANSWER_BYTES >= 1_048_576
+
+
+async def test_only_the_same_call_carries_the_same_idempotency_key():
+    keys, body = [], b'{"choices": [{"message": {"content": "fine"}}]}'
+
+    async def serve(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in head[1:] if line)
+        await reader.readexactly(int(fields["Content-Length"]))
+        keys.append(fields["Idempotency-Key"])
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n")
+        writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    lm = lm_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    other = LMCall(messages=({"role": "user", "content": "bye"},), request_id="r/s/0")
+    for call in (CALL, CALL, other):
+        await lm.complete("s", call)
+    await lm.aclose()
+    server.close()
+    assert [key.startswith("r/s/0-") for key in keys] == [True] * 3
+    assert keys[0] == keys[1] != keys[2]

@@ -50,6 +50,19 @@ def test_a_call_overrides_the_parameters_of_its_lm():
     }
 
 
+def test_the_format_that_an_lm_is_described_with_is_before_that_of_a_call():
+    messages = ({"role": "user", "content": "hé"},)
+    json = {"response_format": {"type": "json_object"}}
+    call = LMCall(messages=messages, params=json)
+    assert json.items() <= orjson.loads(body_of("m", {}, call)).items()
+    text = {"response_format": {"type": "text"}}
+    assert orjson.loads(body_of("m", text, call)) == {
+        "model": "m",
+        **text,
+        "messages": [*messages],
+    }
+
+
 def test_an_answer_is_its_text_and_what_it_cost():
     usage = {"prompt_tokens": 7, "completion_tokens": 3}
     answer = answer_of(completion("hello", usage=usage))

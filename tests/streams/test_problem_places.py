@@ -139,3 +139,28 @@ def test_without_a_file_there_is_no_line():
     problems.add("stages.draft", "is missing")
     assert located(problems.found[0]) == "desk: stages.draft: is missing"
     assert located("PENSTOCK_PORT: is no number") == "PENSTOCK_PORT: is no number"
+
+
+def _bomb():
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    for name, last in zip("bcdefghij", "abcdefghi", strict=True):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_bomb(), "has more than 100000 values, aliases written out"),
+        ("a: " + "[" * 2_000 + "]" * 2_000, "is nested too deep"),
+        ("a: '" + "x" * 1_100_000 + "'", "has more than 1048576 characters"),
+        ("a: \0", "no YAML: "),
+        ('a: "\\ud800"', "f:1:4: a: is no Unicode text"),
+        ('"\\ud800": 1', "a key must be text"),
+    ],
+)
+def test_a_file_that_means_harm_is_a_problem_and_takes_no_time(text, said):
+    problems = Problems("f")
+    plain_values(text, problems)
+    (problem,) = problems.found
+    assert said in located(problem)

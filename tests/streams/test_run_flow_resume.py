@@ -157,7 +157,8 @@ def settled_calls(settled):
         if isinstance(entry, CallEntry):
             found.add(f"r1/{entry.site}/{entry.ordinal}")
         if isinstance(entry, StageEntry):
-            found |= {f"r1/{entry.site}/{n}" for n in range(entry.usage.calls)}
+            calls = entry.usage.calls + entry.usage.cached_calls
+            found |= {f"r1/{entry.site}/{n}" for n in range(calls)}
     return found
 
 
@@ -334,3 +335,32 @@ async def test_a_changed_pipeline_goes_on_counting(new_bench):
     end = await bench.run(desk, inputs=inputs, start=start)
     numbers = [r.sequence for r in records_of([*settled, *bench.emitted], end)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("lost", [0, 4])
+async def test_percents_of_a_map_never_go_back(new_bench, lost):
+    _, settled, _ = await work(new_bench, "all", lambda _: 0, [])
+    path = f"map.1/{lost}/sum_up"
+    kept = [p for p in settled if not (p.stage and p.stage.path == path)]
+    _, more, _ = await work(new_bench, "all", lambda _: 0, kept)
+    again = [p.stage for p in more if p.stage and p.stage.event == "percent"]
+    assert [r.percent for r in again if r.path == "map.1"] == [100]
+
+
+async def test_a_stage_that_the_deadline_left_no_time_is_not_said_to_have_started(
+    bench,
+):
+    desk = desk_of(bench, "all")
+    desk = replace(desk, flow=chain(*desk.stages[:2]), outputs=desk.outputs[:1])
+
+    async def slowly():
+        bench.clock.advance(60)
+        return {"facts": "known"}
+
+    bench.lm.say("facts", slowly)
+    inputs = {"ticket": "broken", "parts": PARTS, "part": ""}
+    deadline_ms = bench.clock.now_ms() + 30_000
+    end = await bench.run(desk, inputs=inputs, deadline_ms=deadline_ms)
+    assert end.result.status == "EXPIRED"
+    told = [(r.path, r.event) for r in records_of(bench.emitted, end)]
+    assert told == [("facts", "started"), ("facts", "finished")]

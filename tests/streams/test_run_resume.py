@@ -52,6 +52,14 @@ async def test_finished_stages_are_not_run_again_nor_emitted_again(bench, desk):
     assert end.stage.sequence == 3
 
 
+async def test_an_entry_that_no_longer_fits_is_made_again(bench, desk):
+    journal = await begun(bench, desk)
+    entry = replace(journal.stages["draft"], outputs={"reply": 5})
+    journal = replace(journal, stages={**journal.stages, "draft": entry})
+    end = await bench.run(desk, start={"journal": journal})
+    assert (end.result.status, end.result.outputs["reply"]) == ("OK", "Sorry!")
+
+
 async def test_what_was_paid_before_counts_as_cached(bench, desk):
     journal = await begun(bench, desk)
     journal = replace(journal, calls={})

@@ -7,13 +7,20 @@ import dspy
 import pytest
 from dspy.utils.exceptions import AdapterParseError
 
-from streams.programs import chat_adapter
+from streams.adapter_choice import ADAPTERS
+from streams.lms.demo_layouts import written
+from streams.programs import dspy_adapter
 from streams.stages import adapter
-from streams.stages.adapter import ServedAdapter, serving_adapter
+from streams.stages.adapter import (
+    ServedAdapter,
+    ServedJSONAdapter,
+    ServedXMLAdapter,
+    serving_adapter,
+)
 from streams.stages.prompt import Prompt
 from tests.streams.scripted import said
 
-PLAIN = chat_adapter()
+PLAIN = dspy_adapter()
 
 
 class Mood(Enum):
@@ -45,6 +52,13 @@ INPUTS = {
     "image": {"picture": dspy.Image("https://a.example/b.png"), "text": "x"},
     "code": {"text": "x"},
 }
+VALUES = {
+    "usual": {"kind": "a", "found": ["x"], "note": "y"},
+    "enum": {"mood": "good"},
+    "image": {"kind": "cat"},
+    "code": {"code": "x = [1]", "kind": "k"},
+}
+KINDS = {"chat": ServedAdapter, "json": ServedJSONAdapter, "xml": ServedXMLAdapter}
 ANSWERS = {
     "usual": said(kind="a", found='["x"]', note="null"),
     "enum": said(mood="good"),
@@ -62,11 +76,22 @@ def made(name, *, known):
 
 @each
 @known
-def test_it_asks_and_reads_as_dspy_does(name, known):
-    ours, one = made(name, known=known), SIGNATURES[name]
+@pytest.mark.parametrize("layout", ADAPTERS)
+def test_it_asks_and_reads_as_dspy_does(layout, name, known):
+    one, plain = SIGNATURES[name], dspy_adapter(layout)
+    ours = KINDS[layout]([dspy.Predict(one)] if known else [])
+    assert isinstance(ours, type(plain))
     asked = ours.format(one, [], INPUTS[name])
-    assert asked == PLAIN.format(one, [], INPUTS[name])
-    assert ours.parse(one, ANSWERS[name]) == PLAIN.parse(one, ANSWERS[name])
+    assert asked == plain.format(one, [], INPUTS[name])
+    answer = written(VALUES[name], layout)
+    assert ours.parse(one, answer) == plain.parse(one, answer)
+
+
+@pytest.mark.parametrize("layout", ["json", "xml"])
+def test_broken_texts_that_only_dspy_can_read_are_refused_when_long(layout):
+    broken = "{" * 100_000
+    with pytest.raises(AdapterParseError):
+        KINDS[layout]().parse(ENUM, broken)
 
 
 @each

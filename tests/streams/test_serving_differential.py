@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.lms.demo import DemoLM
-from streams.programs import Program, chat_adapter, outputs_of
+from streams.programs import Program, dspy_adapter, outputs_of
 from streams.session import Turn
 from streams.signatures.types import (
     BOOL,
@@ -38,7 +38,7 @@ from streams.stages.probes import probes_of
 from streams.stages.prompt import Prompt
 from streams.stages.reading import Reader, UnusableAnswerError
 
-ADAPTER = chat_adapter()
+ADAPTER = dspy_adapter()
 
 
 def tried(times):

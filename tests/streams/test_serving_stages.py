@@ -24,6 +24,7 @@ from streams.signatures.types import BOOL, HISTORY, INT, STR, Choice, Field, May
 from streams.stage import Answer, LMCall, RunContext
 from streams.stage_spec import StageSpec
 from streams.stages import compiled
+from streams.stages.adapter import READERS
 from streams.stages.asking import ModuleStage
 from streams.stages.compiled import CompiledStage
 from streams.stages.predict import build_predict
@@ -284,7 +285,10 @@ class Stricter(Reader):
 def test_the_smallest_difference_from_dspy_means_the_programs_way(
     monkeypatch, part, kind
 ):
-    monkeypatch.setattr(compiled, part, kind)
+    if part == "Prompt":
+        monkeypatch.setattr(compiled, part, kind)
+    else:
+        monkeypatch.setitem(READERS, "chat", kind)
     assert isinstance(build_predict(SPEC, asking(DemoLM("demo"))), ModuleStage)
 
 

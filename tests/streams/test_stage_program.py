@@ -440,6 +440,12 @@ async def test_a_module_without_async_runs_on_threads_of_its_own():
     assert all(name.startswith("penstock-classify") for name in THREADS)
 
 
+async def test_nobody_is_warned_of_what_dspy_discourages(caplog):
+    stage = build_program(target(Blocks, threads=1), shop(Script(*TWO)))
+    await stage(TICKET, Desk().run())
+    assert caplog.text == ""
+
+
 async def test_both_ways_ask_the_same():
     lms = Script(*TWO), Script(*TWO)
     for lm, kind, threads in zip(lms, (Asks, Blocks), (None, 1), strict=True):

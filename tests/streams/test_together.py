@@ -154,3 +154,14 @@ async def test_a_cancellation_from_outside_stays_one_and_leaves_nothing_behind()
         await task
     assert sorted(ended) == [0, 1]
     assert await alone()
+
+
+async def test_a_job_that_is_cancelled_by_nobody_ends_all_as_cancelled():
+    async def job(index):
+        if index == 0:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+    with pytest.raises(asyncio.CancelledError):
+        await in_their_order(job, [(), (), (0,)])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
