@@ -168,7 +168,8 @@ def _told(stage: StageResult) -> str:
 
 
 def _finished(stage: StageResult) -> str:
-    spent = f"{stage.duration_ms} ms  {stage.usage.calls} calls"
+    calls = "1 call" if stage.usage.calls == 1 else f"{stage.usage.calls} calls"
+    spent = f"{stage.duration_ms} ms  {calls}"
     made = stage.outputs if stage.error is None else {"error": stage.error.message}
     said = flat(msgspec.to_builtins(made or {}))
     shown = "  ".join(f"{k}={' '.join(str(v).split())}" for k, v in said.items())

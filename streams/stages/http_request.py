@@ -181,7 +181,8 @@ def _headers(
 
 def _safe(url: str) -> str:
     path = url.partition("?")[0]
-    segments: Sequence[str] = path.lower().replace("%2e", ".").split("/")
+    # Some servers decode before they look at segments.
+    segments: Sequence[str] = re.split("/|%2f|%5c", path.lower().replace("%2e", "."))
     if ".." in segments or "." in segments[3:]:
         reason = "the address has a segment that leads elsewhere"
         raise UnsendableError(reason)

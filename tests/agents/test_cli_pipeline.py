@@ -233,7 +233,7 @@ def test_a_request_runs_without_kafka(said):
     assert code == ExitCode.DONE
     first, second, *result = out.splitlines()
     assert first.startswith("1  sort  OK")
-    assert first.endswith("1 calls  topic=bill")
+    assert first.endswith("1 call  topic=bill")
     assert second.startswith("2  write  OK")
     assert second.endswith("line=bill 7")
     assert any(line.split() == ["outputs.line", "bill", "7"] for line in result)

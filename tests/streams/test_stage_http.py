@@ -269,6 +269,8 @@ async def test_what_speaks_no_http_gives_no_answer(town):
     [
         ("/v1/{{ city | urlencode }}/now", "..", "leads elsewhere"),
         ("/v1/{{ city | urlencode }}", ".", "leads elsewhere"),
+        ("/v1/{{ city | urlencode }}", "../../admin", "leads elsewhere"),
+        ("/v1/{{ city | urlencode }}", "..\\admin", "leads elsewhere"),
         ("/v1?city={{ city | urlencode }}", "x" * 9_000, "more than 8000 characters"),
         ("/v1?city={{ city.name | urlencode }}", "x", "line 1: UndefinedError"),
     ],
@@ -372,6 +374,18 @@ HOST = "http://127.0.0.1:1"
         ("{http: 'x -> y', url: 'http:///a'}", ["url: must begin with http:// or ht"]),
         ("{http: 'x -> y', url: 'http://h:x/'}", ["url: must begin with http:// or"]),
         ("{http: 'x -> y', url: 'http://[/'}", ["url: is no address"]),
+        (
+            "{http: 'x -> y', url: \"http://127.0.\\n0.1:1/\"}",
+            ["url: is no address"],
+        ),
+        (
+            "{http: 'x -> y', url: 'http://127.0.0.1:1/?k=${PENSTOCK_SECRET_KEY}'}",
+            ["url: shows no secrets: send them in a header"],
+        ),
+        (
+            "{http: 'x -> y', url: 'http://127.0.0.1:1/', headers: {X: '{{ x }}'}}",
+            ["headers.X: is sent as it is: no input can stand in it"],
+        ),
         (
             "{http: 'x -> y', url: 'http://other.org/'}",
             ["url: other.org is not allowed; PENSTOCK_HTTP_HOSTS allows 127.0.0.1:1"],
