@@ -20,6 +20,7 @@ from streams.errors import (
     StreamsError,
 )
 from streams.metrics import Recorder
+from streams.patience import PatientTimeout
 from streams.planned import PlannedStage
 from streams.signatures.validate import sentence
 from streams.stage import Fields, RunContext, StageOutcome
@@ -132,7 +133,7 @@ class Budget:
     """
 
     def __init__(self, *, timeout_s: float, left_s: float) -> None:
-        self.scope = asyncio.timeout(min(timeout_s, left_s))
+        self.scope = PatientTimeout(min(timeout_s, left_s))
         self._loop = asyncio.get_running_loop()
         self._deadline = None if left_s == math.inf else self._loop.time() + left_s
         self._waiting = 0

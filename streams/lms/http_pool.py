@@ -19,6 +19,7 @@ from typing import Final, Self
 from urllib.parse import quote, urlsplit
 
 from streams.lms.http_answer import AnswerReader, GarbledAnswerError, HttpAnswer
+from streams.permit import ALWAYS, Permit
 
 CONNECT_S: Final = 5.0
 """Longest wait for a connection; a host that drops packets is as good as down."""
@@ -32,6 +33,10 @@ RACE_S: Final = 0.25
 
 class UnreachableError(Exception):
     """No connection could be made."""
+
+
+class HeldBackError(Exception):
+    """The permit was gone once there was a connection."""
 
 
 class CutOffError(Exception):
@@ -149,10 +154,20 @@ class Pool:
         self._busy: set[_Connection] = set()
         self._tls: ssl.SSLContext | None = None
 
-    async def post(self, body: bytes, headers: bytes = b"") -> HttpAnswer:
+    async def post(
+        self,
+        body: bytes,
+        headers: bytes = b"",
+        *,
+        permit: Permit = ALWAYS,
+    ) -> HttpAnswer:
         """Post *body* with extra *headers* (lines that end in CRLF).
 
+        *permit* is asked last, with a connection at hand: making one takes a while, and
+        a worker that was stopped meanwhile may have a successor.
+
         Raises:
+            HeldBackError: it is not granted; nothing was sent.
             UnreachableError: no connection could be made.
             CutOffError: the connection ended before an answer began. The server may
                 have taken the request all the same.
@@ -160,6 +175,9 @@ class Pool:
         """
         length = b"Content-Length: %d\r\n\r\n" % len(body)
         connection = self._kept() or await self._connect()
+        if not permit.granted():
+            self._rest(connection)
+            raise HeldBackError
         self._busy.add(connection)
         try:
             answer = await connection.ask(
@@ -195,15 +213,18 @@ class Pool:
         return None
 
     def _keep(self, connection: _Connection, answer: HttpAnswer) -> None:
-        now_s = asyncio.get_running_loop().time()
         if answer.reusable:
-            connection.rest(now_s)
-            self._idle.append(connection)
+            self._rest(connection)
         else:
             connection.close()
+        now_s = asyncio.get_running_loop().time()
         # Last in, first out: nobody comes for those that one busy moment left below.
         while self._idle and now_s - self._idle[0].idle_since_s >= IDLE_S:
             self._idle.pop(0).close()
+
+    def _rest(self, connection: _Connection) -> None:
+        connection.rest(asyncio.get_running_loop().time())
+        self._idle.append(connection)
 
     async def _connect(self) -> _Connection:
         address = self._address

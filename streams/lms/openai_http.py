@@ -5,7 +5,6 @@ cancellation: while the server cannot be reached the call waits (``outage.py``),
 an outage is not an answer.
 """
 
-import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,13 @@ import orjson
 from streams.clock import Clock
 from streams.errors import ModelError, ModelRefusedError, ModelUnavailableError
 from streams.lms.http_answer import GarbledAnswerError, HttpAnswer
-from streams.lms.http_pool import Address, CutOffError, Pool, UnreachableError
+from streams.lms.http_pool import (
+    Address,
+    CutOffError,
+    HeldBackError,
+    Pool,
+    UnreachableError,
+)
 from streams.lms.openai_wire import (
     OK,
     UnreadableAnswerError,
@@ -28,6 +33,7 @@ from streams.lms.openai_wire import (
 )
 from streams.lms.outage import Outage
 from streams.metrics import Recorder
+from streams.patience import PatientTimeout
 from streams.stage import Answer, LMCall
 
 ANSWER_BYTES: Final = 4 * 1_048_576
@@ -111,7 +117,9 @@ class OpenAILM:
         while True:
             tries += 1
             try:
-                reply = await self._post(stage, body, headers)
+                reply = await self._post(stage, body, headers, call)
+            except HeldBackError:
+                pass
             except UnreachableError as error:
                 await self._outage.wait(tries, error, down=True)
             except CutOffError as error:
@@ -126,12 +134,13 @@ class OpenAILM:
                 return reply
             await call.may_begin()
 
-    async def _post(self, stage: str, body: bytes, headers: bytes) -> HttpAnswer:
+    async def _post(
+        self, stage: str, body: bytes, headers: bytes, call: LMCall
+    ) -> HttpAnswer:
         timeout_s = self._endpoint.timeout_s
-        scope = asyncio.timeout(timeout_s)
         try:
-            async with scope:
-                return await self._pool.post(body, headers)
+            async with PatientTimeout(timeout_s):
+                return await self._pool.post(body, headers, permit=call.permit)
         except TimeoutError as error:
             reason = f"no answer within {timeout_s:g} s"
             raise ModelUnavailableError(stage, self._name, reason) from error

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from streams.lms import http_pool
 from streams.lms.http_answer import HEAD_BYTES, AnswerReader, GarbledAnswerError
-from streams.lms.http_pool import Address, CutOffError, Pool, UnreachableError
+from streams.lms.http_pool import (
+    Address,
+    CutOffError,
+    HeldBackError,
+    Pool,
+    UnreachableError,
+)
+from tests.streams.permits import LatePermit
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LIMIT = 1_000
@@ -192,6 +199,17 @@ async def test_a_connection_is_used_again_and_by_one_call_at_a_time():
         assert server.connections == 1
         await asyncio.gather(*(pool.post(b"") for _ in range(4)))
         assert server.connections == 4
+
+
+async def test_who_lost_the_permit_while_it_connected_sends_nothing():
+    permit = LatePermit()
+    async with serving(says(WHOLE["stated"])) as (server, pool):
+        with pytest.raises(HeldBackError):
+            await pool.post(b"", permit=permit)
+        assert server.requests == []
+        permit.go.set()
+        assert (await pool.post(b"", permit=permit)).body == b"hello"
+        assert (len(server.requests), server.connections) == (1, 1)
 
 
 async def test_a_connection_that_may_not_be_kept_is_not():

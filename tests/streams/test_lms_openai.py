@@ -162,6 +162,16 @@ async def test_a_call_that_is_tried_again_needs_its_permit_again():
     await back.stop()
 
 
+async def test_a_call_that_lost_its_permit_while_it_connected_waits_for_it(lm):
+    permit = LatePermit()
+    call = asyncio.create_task(lm.complete("s", replace(CALL, permit=permit)))
+    await until(lambda: permit.looks)
+    await lm.complete("s", CALL)
+    assert not call.done()
+    permit.go.set()
+    assert (await call).text
+
+
 async def test_an_outage_is_waited_for_and_ends_for_all_at_once(gauges):
     gone = await start(FakeLMOptions())
     lm = lm_at(gone.url, gauges)
