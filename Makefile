@@ -38,10 +38,10 @@ demo: setup ## broker, topics, worker, real requests in, results out, clean stop
 unit: setup ## tests that need no broker
 	@$(BIN)/python -m pytest -q -m "not broker"
 
-# The core first, with its coverage: no broker, and most of the mistakes. Then two
-# files at a time, each half with a broker of its own: they mostly wait.
+# Two files at a time. The core first, with its coverage: no broker, and most of the
+# mistakes. Then the rest, each half with a broker of its own: they mostly wait.
 test: setup ## all tests, with the real broker
-	@$(BIN)/python -m pytest -q tests/schemas tests/streams \
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/schemas tests/streams \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=95
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not long" tests \
 	  --ignore=tests/schemas --ignore=tests/streams

@@ -14,6 +14,7 @@ that saves paying for it twice; what the last one left rides in the end.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -124,7 +125,8 @@ class _Run:
             clock=start.clock,
             recorder=start.recorder,
             permit=start.permit,
-            history=self._history,
+            # Not a method of ours: in a ring, requests stay until the next collection.
+            history=partial(_history, self.session, pipeline.name),
         )
         self.engine = Engine(pipeline.flow, self.stages, self.progress)
 
@@ -219,5 +221,6 @@ class _Run:
             )
         return self.session.after(turn, at_ms=now_ms, keep=policy.keep)
 
-    def _history(self) -> tuple[Turn, ...]:
-        return () if self.session is None else self.session.of(self.pipeline.name)
+
+def _history(session: Session | None, pipeline: str) -> tuple[Turn, ...]:
+    return () if session is None else session.of(pipeline)

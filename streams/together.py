@@ -19,19 +19,19 @@ Job = Callable[[int], Awaitable[None]]
 async def in_their_order(job: Job, after: Sequence[Collection[int]]) -> None:
     """Do each job as soon as those that it comes *after* have ended."""
     crew, order = _Crew(job), _Order(after)
-
-    async def line(index: int) -> None:
-        ready = [index]
-        while ready:
-            # One goes on in this task; the others need tasks of their own.
-            index, *others = ready
-            for other in others:
-                crew.start(line(other))
-            ready = order.freed_by(index) if await crew.did(index) else []
-
     for index in order.first:
-        crew.start(line(index))
+        crew.start(_line(crew, order, index))
     await crew.finish()
+
+
+async def _line(crew: "_Crew", order: "_Order", index: int) -> None:
+    ready = [index]
+    while ready:
+        # One goes on in this task; the others need tasks of their own.
+        index, *others = ready
+        for other in others:
+            crew.start(_line(crew, order, other))
+        ready = order.freed_by(index) if await crew.did(index) else []
 
 
 async def each_of(job: Job, count: int, *, width: int) -> None:

@@ -15,7 +15,7 @@ def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:
         case KeyboardInterrupt():
             return ExitCode.STOPPED, ("stopped",)
         case ConfigError():
-            return ExitCode.USAGE, [located(problem) for problem in error.problems]
+            return ExitCode.USAGE, tuple(located(each) for each in error.problems)
         case EdgeError():
             problems = getattr(error, "problems", None)
             return error.exit_code, problems or (str(error),)

@@ -1,0 +1,57 @@
+"""What a run held is free when it ends, and does not wait for a collection.
+
+A worker collects seldom (``agents/worker.py``): a ring of references keeps a request of
+a hundred kilobytes until then, times some thousand.
+"""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from tests.streams.flows import file_of
+
+CHAIN = file_of("[a, b]", "a: ticket -> x", "b: ticket, x -> y", output="y")
+BRANCHES = file_of(
+    "[{parallel: {f: [a], g: [b]}}]", "a: ticket -> x", "b: ticket -> y", output="x, y"
+)
+WAYS = file_of(
+    "[{when: sure > 0.5, then: [a], else: [b]}]",
+    "a: ticket -> x",
+    "b: ticket -> y",
+    output="x, y",
+)
+EACH = file_of(
+    "[{map: [a], over: parts, each: part, collect: {x: xs}, width: 2}]",
+    "a: ticket, part -> x",
+    output="xs: list[str]",
+)
+
+
+class Inputs(dict):
+    """A request's inputs, which can be watched."""
+
+
+async def ends(bench, pipeline):
+    inputs = Inputs(ticket="broken", sure=0.9, parts=["p", "q"])
+    watched = weakref.ref(inputs)
+    end = await bench.run(pipeline, inputs=inputs)
+    assert end.result.status == "OK"
+    return watched
+
+
+@pytest.mark.parametrize("text", [CHAIN, BRANCHES, WAYS, EACH])
+async def test_a_run_that_ended_holds_nothing(bench, text):
+    for name, answer in (("a", {"x": "A"}), ("b", {"y": "B"})):
+        bench.lm.say(name, answer, answer, answer, answer)
+    pipeline = bench.compile(text)
+    await asyncio.create_task(ends(bench, pipeline))
+    gc.collect()
+    gc.disable()
+    try:
+        watched = await asyncio.create_task(ends(bench, pipeline))
+        await asyncio.sleep(0)
+        assert watched() is None
+    finally:
+        gc.enable()
