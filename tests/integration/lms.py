@@ -84,7 +84,9 @@ class ThreadedLM:
         self.close()
 
     def _lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_bytes().splitlines()]
+        # Read while it grows: its last line may be cut anywhere.
+        whole, _, _ = self.log.read_bytes().rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def _do(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
