@@ -97,7 +97,9 @@ class WorkerProcess:
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return what it logged under *name*."""
         found = []
-        for line in self.log.read_text(errors="replace").splitlines():
+        # Read while it grows: its last line may be cut anywhere.
+        whole, _, _ = self.log.read_text(errors="replace").rpartition("\n")
+        for line in whole.splitlines():
             if line.startswith("{") and f'"{name}"' in line:
                 event = json.loads(line)
                 if event.get("event") == name:
