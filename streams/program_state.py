@@ -7,13 +7,13 @@ optimised) is not for serving and left out. Pickles run code and are not read.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import orjson
 
 from streams.errors import ConfigError
+from streams.versions import fingerprint_of
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Sixteen demos of a hundred pages each."""
@@ -81,7 +81,7 @@ def read_state(folder: Path | None, path: str) -> SavedState:
     return SavedState(
         predictors={name: made for name, made in predictors.items() if made},
         dspy=_version(metadata),
-        digest=sha256(content).hexdigest()[:12],
+        digest=fingerprint_of(content),
     )
 
 

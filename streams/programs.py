@@ -1,7 +1,6 @@
 """DSPy programs as stages run them: a predictor made from a spec, and its LM."""
 
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Final, Literal
 
 import dspy
@@ -16,6 +15,7 @@ from streams.signatures.told import holds
 from streams.signatures.types import IMAGE, STR, Field, HistoryType
 from streams.stage import LM, Fields
 from streams.stage_spec import StageSpec
+from streams.versions import version_of
 
 Kind = Literal["predict", "reason"]
 
@@ -122,12 +122,6 @@ class Program:
             dict(self.inputs.given(fields, history)),
         )
         return asked
-
-
-def version_of(kind: str, *facts: object) -> str:
-    """Return ``kind@`` and 12 digits that change with *facts*, which JSON can hold."""
-    packed = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
-    return f"{kind}@{sha256(packed).hexdigest()[:12]}"
 
 
 def module_of(kind: Kind, spec: StageSpec) -> dspy.Module:

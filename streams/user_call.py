@@ -4,11 +4,11 @@ import asyncio
 import inspect
 from concurrent.futures import Executor
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 from streams.errors import ConfigError
 from streams.user_code import Function
+from streams.versions import fingerprint_of
 
 
 class UserCodeError(Exception):
@@ -64,4 +64,4 @@ def source_fingerprint(function: Function) -> str:
         name = getattr(function, "__qualname__", "a function")
         reason = f"{name} has no source, so a change of it would go unseen"
         raise ConfigError([reason]) from error
-    return sha256(source.encode()).hexdigest()[:12]
+    return fingerprint_of(source.encode())

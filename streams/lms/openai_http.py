@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-import orjson
-
 from streams.clock import Clock
 from streams.errors import ModelError, ModelRefusedError, ModelUnavailableError
 from streams.lms.http_answer import GarbledAnswerError, HttpAnswer
@@ -35,6 +33,7 @@ from streams.lms.outage import Outage
 from streams.metrics import Recorder
 from streams.patience import PatientTimeout
 from streams.stage import Answer, LMCall
+from streams.versions import version_of
 
 ANSWER_BYTES: Final = 4 * 1_048_576
 """Largest body that is read. Results must fit a record, a quarter of this."""
@@ -60,8 +59,7 @@ class Endpoint:
     @property
     def fingerprint(self) -> str:
         """Model and parameters, not the address: a server may move."""
-        asked = orjson.dumps([self.model, self.params], option=orjson.OPT_SORT_KEYS)
-        return f"{self.model}@{sha256(asked).hexdigest()[:12]}"
+        return version_of(self.model, self.model, self.params)
 
 
 class OpenAILM:

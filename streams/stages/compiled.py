@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from streams.errors import StageInputError, StageOutputError
 from streams.json_form import json_value
 from streams.lms.dspy_engine import params_for
-from streams.programs import Kind, Program, outputs_of, version_of
+from streams.programs import Kind, Program, outputs_of
 from streams.stage import Fields, LMCall, RunContext, Stage, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
 from streams.stages.adapter import READERS, reads_alike, serving_adapter
@@ -25,6 +25,7 @@ from streams.stages.probes import Probe, probes_of
 from streams.stages.prompt import Prompt
 from streams.stages.reading import Reader, UnusableAnswerError
 from streams.stages.tried import tried
+from streams.versions import version_of
 
 Load = Callable[[dspy.Module], str]
 """Puts what was saved into a new module; returns a digest of it, or nothing."""

@@ -8,11 +8,9 @@ redirects, cookies, proxies or compression.
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from streams.calls import NO_USAGE
@@ -32,6 +30,7 @@ from streams.stage import Fields, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
 from streams.stages.http_answer import Taking, UselessBodyError
 from streams.stages.http_request import JSON, Asking, Request, UnsendableError, asking
+from streams.versions import version_of
 
 METHODS: Final = ("GET", "POST")
 
@@ -174,9 +173,5 @@ def build_http(spec: StageSpec, shop: Workshop) -> HttpStage:
 
 def _version(spec: StageSpec) -> str:
     # Headers as the file has them: of secrets only the names.
-    said = [
-        spec.options,
-        [[f.name, str(f.type)] for f in (*spec.inputs, *spec.outputs)],
-    ]
-    packed = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-    return f"http@{sha256(packed).hexdigest()[:12]}"
+    fields = [[f.name, str(f.type)] for f in (*spec.inputs, *spec.outputs)]
+    return version_of("http", spec.options, fields)

@@ -7,10 +7,7 @@ several references at once (a ``list[str]``): the best score counts.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final
-
-import orjson
 
 from streams.calls import NO_USAGE
 from streams.errors import ConfigError, OptionsError, StageInputError
@@ -32,6 +29,7 @@ from streams.signatures.types import (
 )
 from streams.stage import Fields, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
+from streams.versions import version_of
 
 METRIC_KEYS: Final = ("by", "threshold", "tolerance", "relative")
 
@@ -238,6 +236,5 @@ def _share(section: Section, key: str, most: float = 1e300) -> float | None:
 
 
 def _version(spec: StageSpec) -> str:
-    said = [spec.options, [str(f.type) for f in (*spec.inputs, *spec.outputs)]]
-    packed = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-    return f"metric@{sha256(packed).hexdigest()[:12]}"
+    types = [str(f.type) for f in (*spec.inputs, *spec.outputs)]
+    return version_of("metric", spec.options, types)

@@ -14,7 +14,7 @@ import dspy
 from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError
 from streams.problems import meant
-from streams.programs import REASONING, Inputs, dspy_adapter, version_of
+from streams.programs import REASONING, Inputs, dspy_adapter
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import Field
 from streams.stage import Fields, RunContext, Stage
@@ -32,6 +32,7 @@ from streams.stages.tool_calls import (
 )
 from streams.stages.tried import tried
 from streams.tools import FINISH, TOOL_CALLS, Tool, ToolUse
+from streams.versions import version_of
 
 _TAKEN: Final = frozenset(
     {

@@ -16,13 +16,13 @@ from dspy.predict.refine import OfferFeedback, inspect_modules, recursive_mask
 from schemas.records import Usage
 from streams.adapter_choice import DEFAULT, AdapterName
 from streams.errors import StageOutputError
-from streams.programs import version_of
 from streams.stage import Fields, RunContext, StageOutcome
 from streams.stages.adapter import serving_adapter
 from streams.stages.asking import Manner, ModuleStage, Trace, ask_module
 from streams.stages.hints import NO_ADVICE, HintingAdapter
 from streams.stages.trying import Judge, Tries, one_try
 from streams.trials import Trials
+from streams.versions import version_of
 
 
 class Refined:

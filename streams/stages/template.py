@@ -5,7 +5,6 @@ and is read from that: ``count: int`` from ``{{ items | length }}``.
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final
 
 import orjson
@@ -29,6 +28,7 @@ from streams.stage import Fields, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
 from streams.stages.template_checks import TemplateTextError, parsed
 from streams.stages.template_text import RenderError, TemplateText
+from streams.versions import version_of
 
 _AS_TEXT: Final = frozenset({"str", "bytes", "date", "datetime"})
 """What has text for its JSON form: written without quotes."""
@@ -147,4 +147,4 @@ def _check(section: Section, key: str, text: str | None) -> None:
 
 def _version(texts: Mapping[str, str], outputs: tuple[Field, ...]) -> str:
     said = [[field.name, str(field.type), texts[field.name]] for field in outputs]
-    return f"template@{sha256(orjson.dumps(said)).hexdigest()[:12]}"
+    return version_of("template", *said)

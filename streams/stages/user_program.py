@@ -9,7 +9,7 @@ import dspy
 from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError, StageOutputError
 from streams.program_file import ProgramUse
-from streams.programs import Inputs, version_of
+from streams.programs import Inputs
 from streams.signatures.from_function import call_problem
 from streams.signatures.to_dspy import dspy_signature
 from streams.stage import Fields
@@ -18,6 +18,7 @@ from streams.stages.adapter import serving_adapter
 from streams.stages.asking import ModuleStage, OnThreads, Ready, Way, on_loop
 from streams.stages.compiled import Load
 from streams.user_call import source_fingerprint
+from streams.versions import version_of
 
 
 def user_stage(

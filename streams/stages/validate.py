@@ -6,10 +6,7 @@ file, and no value is quoted.
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final
-
-import orjson
 
 from streams.calls import NO_USAGE
 from streams.conditions import compile_condition
@@ -19,6 +16,7 @@ from streams.section import Section
 from streams.signatures.types import BOOL, STR, Field, ListOf
 from streams.stage import Fields, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
+from streams.versions import version_of
 
 VALIDATE_KEYS: Final = ("rules", "fail")
 
@@ -107,5 +105,5 @@ def _holds(rule: Condition, fields: Fields) -> bool:
 def _version(spec: StageSpec) -> str:
     # A dict would be sorted by some, and the order of the rules is that of problems.
     rules = list(spec.options["rules"].items())
-    said = [rules, spec.options["fail"], [str(field.type) for field in spec.outputs]]
-    return f"validate@{sha256(orjson.dumps(said)).hexdigest()[:12]}"
+    types = [str(field.type) for field in spec.outputs]
+    return version_of("validate", rules, spec.options["fail"], types)
