@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 MESSAGE_CHARS: Final = 2_000
 """Longest error message in a result; it may quote an answer."""
+
+_Told = TypeVar("_Told", Result, StageResult)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +152,7 @@ class Execution:
         of the last *stage* is the result's: without its record there would be a gap.
         """
         request = self._arrived.request
-        error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
-        result = replace(end.result, status="ERROR", outputs=None, error=error)
+        result = _without_outputs(end.result, code, message)
         session = end.session
         if session is not None:
             session = _forgetting(session, {request.request_id})
@@ -168,7 +169,6 @@ class Execution:
     ) -> Pending:
         """Return an ERROR terminal with no write but the ledger's."""
         request = self._arrived.request
-        error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
         result = Result(
             request_id=request.request_id,
             session_id=request.session_id,
@@ -176,7 +176,7 @@ class Execution:
             pipeline_version=self._parts.pipeline.version,
             status="ERROR",
             replay=self._arrived.replay,
-            error=error,
+            error=_error(code, message),
             source=self._arrived.origin,
             sequence=self._sequence,
         )
@@ -295,11 +295,8 @@ class Execution:
             value = serde.result(result)
         except EncodeError as error:
             # An answer that its own schema refuses, such as a number beyond 64 bits.
-            info = ErrorInfo(
-                code="result.unencodable", message=str(error)[:MESSAGE_CHARS]
-            )
             value = serde.result(
-                replace(result, status="ERROR", outputs=None, error=info)
+                _without_outputs(result, "result.unencodable", str(error))
             )
         return self._publish(self._parts.serde.topics.results, value)
 
@@ -360,9 +357,12 @@ def _forgetting(session: Session, request_ids: Collection[str]) -> Session:
     return replace(session, history=history)
 
 
-def _without_outputs(stage: StageResult, code: str, message: str) -> StageResult:
-    error = ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
-    return replace(stage, status="ERROR", outputs=None, error=error)
+def _without_outputs(told: _Told, code: str, message: str) -> _Told:
+    return replace(told, status="ERROR", outputs=None, error=_error(code, message))
+
+
+def _error(code: str, message: str) -> ErrorInfo:
+    return ErrorInfo(code=code, message=message[:MESSAGE_CHARS])
 
 
 def _size(item: Publish | Write) -> int:

@@ -125,7 +125,9 @@ class Tasks:
     async def assign(self, partitions: set[int], current: Callable[[], bool]) -> None:
         """Have exactly the tasks of *partitions*, as long as this is *current*.
 
-        Tasks that stay are not touched. A broker that is away is waited for.
+        Tasks that stay are not touched. A broker that is away is waited for. What is
+        being opened is opened to its end if it is ours in the next assignment as well:
+        a worker that joins meanwhile does not make the others begin anew.
         """
         async with self._lock:
             if self.draining:
@@ -134,10 +136,15 @@ class Tasks:
             fresh = sorted(partitions - self.by_partition.keys())
             kept = sorted(self.by_partition)
             backoff = Backoff()
+
+            def wanted() -> bool:
+                ours = all(map(self._still_assigned, fresh))
+                return ours and not self.draining
+
             self.opening = bool(fresh)
             while fresh and current() and not self.draining:
                 try:
-                    await self._open(fresh, current)
+                    await self._open(fresh, wanted)
                     break
                 except NotWantedError:
                     await self._discard(fresh)

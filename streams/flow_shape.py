@@ -24,10 +24,16 @@ from streams.planned import (
 
 def stages_of(node: Node) -> Iterator[PlannedStage]:
     """Give all stages in the order of the flow; behind each, those that stand in."""
-    if isinstance(node, StageNode):
-        yield from _with_stand_ins(node.stage)
+    for each in every_node(node):
+        if isinstance(each, StageNode):
+            yield from _with_stand_ins(each.stage)
+
+
+def every_node(node: Node) -> Iterator[Node]:
+    """Give *node* and all inside of it, in the order of the file."""
+    yield node
     for inner in inner_nodes(node):
-        yield from stages_of(inner)
+        yield from every_node(inner)
 
 
 def inner_nodes(node: Node) -> tuple[Node, ...]:

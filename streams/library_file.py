@@ -106,8 +106,7 @@ def _top(path: Path, problems: Problems) -> Section | None:
 def _types(top: Section, records: dict[str, RecordOf]) -> Types:
     """Return the types of one file; *records* are those of the files before it."""
     section = top.sub("types")
-    texts = {name: section.text(name, needed=True) for name in section.names()}
-    types, problems = read_types({n: t for n, t in texts.items() if t is not None})
+    types, problems = read_types(section.texts())
     for name, sentence in problems:
         section.wrong(name, sentence)
     for name, record in types.records.items():

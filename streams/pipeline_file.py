@@ -97,7 +97,7 @@ def read_pipeline(
         version=_version(top),
         input=top.text("input", needed=True),
         output=top.text("output", needed=True),
-        types=_types(top.sub("types")),
+        types=top.sub("types").texts(),
         signatures=top.sub("signatures"),
         extra=_extra(top),
         progress=_progress(top),
@@ -135,11 +135,6 @@ def _session(top: Section) -> SessionPolicy:
     return SessionPolicy(
         ttl_s=section.seconds("ttl"), keep=HISTORY_KEPT if keep is None else keep
     )
-
-
-def _types(section: Section) -> dict[str, str]:
-    texts = {name: section.text(name, needed=True) for name in section.names()}
-    return {name: text for name, text in texts.items() if text is not None}
 
 
 def _extra(top: Section) -> Extra:

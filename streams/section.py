@@ -96,6 +96,11 @@ class Section:
                 self.wrong_key(key, problem)
         return proper
 
+    def texts(self) -> dict[str, str]:
+        """Return the texts at all proper names; note the others."""
+        found = {name: self.text(name, needed=True) for name in self.names()}
+        return {name: text for name, text in found.items() if text is not None}
+
     def whole(self, key: str, *, low: int, high: int) -> int | None:
         """Return the whole number at *key*, if it lies between *low* and *high*."""
         value = self.values.get(key)

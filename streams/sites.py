@@ -5,9 +5,8 @@ in which the flow says them, whatever they are inside of.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
-from streams.flow_shape import inner_nodes
+from streams.flow_shape import every_node
 from streams.planned import LoopNode, MapNode, Node, NodeKind
 
 
@@ -18,15 +17,9 @@ def names_of(flow: Node) -> dict[int, str]:
     """
     counts: Counter[NodeKind] = Counter()
     names: dict[int, str] = {}
-    for node in _walk(flow):
+    for node in every_node(flow):
         if isinstance(node, MapNode | LoopNode):
             kind: NodeKind = "map" if isinstance(node, MapNode) else "loop"
             counts[kind] += 1
             names[id(node)] = f"{kind}.{counts[kind]}"
     return names
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    yield node
-    for child in inner_nodes(node):
-        yield from _walk(child)
