@@ -805,7 +805,7 @@ async def test_what_was_committed_is_in_rocksdb_after_reopening(tmp_path):
         store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     fates=st.lists(
         st.sampled_from(

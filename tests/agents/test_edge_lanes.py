@@ -146,7 +146,7 @@ class Fairness(RuleBasedStateMachine):
 
 
 TestFairness = Fairness.TestCase
-TestFairness.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestFairness.settings = settings(max_examples=40, stateful_step_count=30)
 
 
 def test_a_hot_key_gets_one_turn_like_everybody():

@@ -114,9 +114,7 @@ class Partition(RuleBasedStateMachine):
 
 
 TestPartition = Partition.TestCase
-TestPartition.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None
-)
+TestPartition.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 def test_a_record_is_delivered_once_however_often_it_comes():
@@ -197,7 +195,7 @@ def test_a_newer_or_damaged_record_is_refused(stored):
         Position.unpack(stored)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=40))
 def test_no_bytes_are_read_as_a_record_by_accident(body):
     with pytest.raises(StateError):

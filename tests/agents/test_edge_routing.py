@@ -26,13 +26,13 @@ def test_a_home_is_where_javas_partitioner_says(key, hashed, partitions):
     assert home_partition(key, partitions) == (hashed & 0x7FFFFFFF) % partitions
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(key=st.text(min_size=1), partitions=st.integers(1, 100))
 def test_every_key_has_a_home(key, partitions):
     assert 0 <= home_partition(key, partitions) < partitions
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     partition=st.integers(0, 2**31 - 1),
     offset=st.integers(0, 2**63 - 1),

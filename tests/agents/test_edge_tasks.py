@@ -565,7 +565,7 @@ async def test_a_snapshot_says_what_each_task_holds(bench):
     bench.transactor.gate.set()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_slot_outlives_tasks_that_come_and_go(data):
     async def scenario() -> None:

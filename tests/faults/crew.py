@@ -10,6 +10,7 @@ from typing import Final
 
 import psutil
 
+from tests.integration.growing_logs import whole_lines
 from tests.integration.lab import Lab
 from tests.integration.processes import WORKER, WorkerProcess
 
@@ -159,5 +160,5 @@ class Crew:
 
 
 def _last_line(process: WorkerProcess) -> str:
-    lines = process.log.read_text(errors="replace").splitlines()
+    lines = whole_lines(process.log)
     return next((line for line in reversed(lines) if not line.startswith("{")), "")

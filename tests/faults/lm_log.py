@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.history import Call
+from tests.integration.growing_logs import whole_lines
 
 
 def calls_of(log: Path) -> Sequence[Call]:
     """Return all calls in the order in which they were received."""
     calls: list[Call] = []
     open_calls: dict[int, int] = {}
-    for line in log.read_bytes().splitlines():
+    for line in whole_lines(log):
         event = json.loads(line)
         if event["event"] == "received":
             # A server that came back counts from 1 again.

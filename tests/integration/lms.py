@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from agents.fake_lm import Answers, Behaviour, FakeLMOptions, RunningFakeLM, start
 from streams.lms.demo import DemoAnswers
+from tests.integration.growing_logs import whole_lines
 
 
 class ThreadedLM:
@@ -84,9 +85,7 @@ class ThreadedLM:
         self.close()
 
     def _lines(self) -> list[dict[str, Any]]:
-        # Read while it grows: its last line may be cut anywhere.
-        whole, _, _ = self.log.read_bytes().rpartition(b"\n")
-        return [json.loads(line) for line in whole.splitlines()]
+        return [json.loads(line) for line in whole_lines(self.log)]
 
     def _do(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)

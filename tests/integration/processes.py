@@ -15,6 +15,7 @@ from typing import Any, Final
 import psutil
 
 from tests.integration.eventually import eventually
+from tests.integration.growing_logs import whole_lines
 
 REPO: Final = Path(__file__).parents[2]
 READY_WITHIN_S: Final = 90.0
@@ -97,9 +98,7 @@ class WorkerProcess:
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return what it logged under *name*."""
         found = []
-        # Read while it grows: its last line may be cut anywhere.
-        whole, _, _ = self.log.read_text(errors="replace").rpartition("\n")
-        for line in whole.splitlines():
+        for line in whole_lines(self.log):
             if line.startswith("{") and f'"{name}"' in line:
                 event = json.loads(line)
                 if event.get("event") == name:
@@ -117,7 +116,7 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """Return the line for its operator with which it ended."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        lines = whole_lines(self.log)
         return [ln for ln in lines if ln.startswith("penstock worker: ")][-1]
 
     def get(self, path: str) -> tuple[int, str]:
@@ -144,5 +143,4 @@ class WorkerProcess:
         return self.get("/readyz")[0] == 200 and self.metric("penstock_tasks_live") > 0
 
     def _last(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-8:])
+        return "\n".join(whole_lines(self.log)[-8:])

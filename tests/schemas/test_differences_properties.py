@@ -15,7 +15,7 @@ from tests.schemas.evolving import (
     surprising_to_consumers,
 )
 
-steadily = settings(max_examples=120, derandomize=True, deadline=None, database=None)
+steadily = settings(max_examples=120)
 
 
 def breaking(level, shape, old, new):

@@ -18,7 +18,7 @@ from streams.signatures.types import Field
 from streams.signatures.validate import Validator
 from tests.streams.test_signature_properties import types, values_of
 
-steadily = settings(max_examples=60, derandomize=True, deadline=None, database=None)
+steadily = settings(max_examples=60)
 
 FORMATS = FormatChecker(["date"])
 

@@ -222,7 +222,7 @@ SUM = st.integers(0, 6).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=25, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(after=SUM, rng=st.randoms())
 def test_random_graphs_give_what_one_after_the_other_gives(new_bench, after, rng):
     async def check():

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.flow_order import is_chain, order_of
@@ -57,7 +57,6 @@ def test_a_chain_is_what_has_one_order_only():
 fields = st.frozensets(st.sampled_from("abcdef"), max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(fields, fields), max_size=12))
 def test_the_order_is_the_true_one_and_no_stricter(nodes):
     assert closure(order_of(nodes)) == true_closure(nodes)

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.lms import http_pool
@@ -78,7 +78,6 @@ def test_what_is_no_usable_answer_is_refused(name):
         read([GARBLED[name]])
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(st.binary(), max_size=20))
 def test_no_bytes_raise_anything_else(pieces):
     with suppress(GarbledAnswerError):

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Usage
@@ -67,7 +67,6 @@ def start(lm, count):
     ]
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(1, 500), st.lists(st.sampled_from("ab"), max_size=300))
 def test_the_window_stays_between_one_and_its_limit(limit, happenings):
     window = Window.open(limit)
@@ -257,7 +256,6 @@ class Play:
 MOVES = st.sampled_from([Play.begin, Play.give_up, Play.answer])
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(st.tuples(MOVES, st.integers(0, 20)), max_size=60))
 def test_no_slot_is_lost_or_made_whatever_happens(moves):
     async def play():

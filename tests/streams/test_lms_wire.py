@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Usage
@@ -113,7 +113,6 @@ def test_a_body_of_another_shape_is_unreadable(body):
         answer_of(body)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.binary())
 def test_no_body_raises_anything_else(body):
     try:
@@ -198,7 +197,6 @@ def test_a_busy_lm_says_when_to_come_back():
     assert error.retry_after_s == 7.0
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text(max_size=400))
 def test_any_request_id_fits_a_header(request_id):
     known_as = header_id(request_id)
@@ -207,7 +205,6 @@ def test_any_request_id_fits_a_header(request_id):
     assert len(known_as) <= 200
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.sets(st.text(alphabet="aé\n%", min_size=190, max_size=210), max_size=5))
 def test_different_request_ids_stay_different(ids):
     assert len({header_id(each) for each in ids}) == len(ids)

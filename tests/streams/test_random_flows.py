@@ -77,7 +77,7 @@ def ends_of(records):
 
 
 @pytest.mark.parametrize("wild", [False, True])
-@settings(deadline=None, max_examples=25, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     cuts=st.lists(st.integers(0, 40), min_size=1, max_size=4),

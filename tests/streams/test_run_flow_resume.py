@@ -173,7 +173,7 @@ def pace(rng):
     return lambda _content: rng.randrange(5)
 
 
-@settings(deadline=None, max_examples=15, derandomize=True, database=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32),
     cuts=st.lists(st.integers(0, 40), min_size=1, max_size=3),

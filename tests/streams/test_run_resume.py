@@ -201,7 +201,7 @@ def calls_in(entries):
 ORDINALS = st.tuples(st.sampled_from(sorted(MAKES)), st.integers(0, 8))
 
 
-@settings(deadline=None, max_examples=25, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(bad=st.sets(ORDINALS, max_size=8), down=st.sets(ORDINALS, max_size=6))
 def test_wherever_a_run_is_cut_the_next_worker_ends_alike_and_pays_only_the_rest(
     new_bench, bad, down

@@ -45,8 +45,6 @@ def tried(times):
     """Return settings that try the same examples every time, however long one takes."""
     return settings(
         max_examples=times,
-        derandomize=True,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
 

@@ -54,7 +54,7 @@ IMAGES = (
     "data:image/svg+xml;base64,PHN2Zy8+",
     "data:image/png;base64,iVBORw0KGgo=",
 )
-steadily = settings(max_examples=100, derandomize=True, deadline=None, database=None)
+steadily = settings(max_examples=100)
 
 LINE = RecordOf(
     "Line",

@@ -23,7 +23,7 @@ async def some_turns(rng):
         await asyncio.sleep(0)
 
 
-quick = settings(deadline=None, max_examples=60, derandomize=True, database=None)
+quick = settings(max_examples=60)
 
 
 @quick
