@@ -20,6 +20,7 @@ from tests.faults.reading import TABLES, NoBrokerError, Reader
 from tests.faults.report import Injected, Report
 from tests.faults.samples import Sampler
 from tests.faults.schedule import Plan, Planned
+from tests.faults.silence import next_results_ms
 from tests.faults.town import Town
 from tests.faults.trend import trends
 from tests.faults.verdict import violations
@@ -198,6 +199,10 @@ class Campaign:
                 self._extra.append(violation)
             else:
                 one.violations.append(violation)
+        for one in self._injected:
+            one.next_result_ms = next_results_ms(
+                self._reader.history.terminals, one.begin_ms
+            )
         found = list(violations(self._reader.history))
         report = Report(
             seed=self._plan.seed,

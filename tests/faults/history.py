@@ -61,6 +61,8 @@ class Terminal:
     failed_stage: str | None
     turn: int | None
     source: At | None
+    written_ms: int
+    """By its worker, a moment before its transaction was committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -247,6 +247,7 @@ class Reader:
                 failed_stage=error.get("stage"),
                 turn=value["turn"],
                 source=source and At(**source),
+                written_ms=message.timestamp()[1],
             )
         )
 

@@ -22,6 +22,8 @@ class Injected:
     healed_ms: int
     answering_ms: int
     """When requests sent after it were answered on every partition."""
+    next_result_ms: int = 0
+    """When each partition had brought another result, whenever its request was sent."""
     requests: int = 0
     repeated: int = 0
     """LM calls that were paid twice."""
@@ -31,6 +33,11 @@ class Injected:
     def recovery_s(self) -> float:
         """From the moment from which recovery was possible."""
         return (self.answering_ms - self.healed_ms) / 1_000
+
+    @property
+    def silence_s(self) -> float:
+        """From the beginning until no partition was without results any more."""
+        return max(0, self.next_result_ms - self.begin_ms) / 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +62,7 @@ class Report:
         """Return the report as a person reads it."""
         yield (
             f"{'fault':<22}{'times':>6}{'requests':>10}{'violations':>12}"
-            f"{'repeated calls':>16}{'recovery s':>18}"
+            f"{'repeated calls':>16}{'recovery s':>18}{'next result s':>18}"
         )
         by_fault: defaultdict[str, list[Injected]] = defaultdict(list)
         for one in self.injected:
@@ -81,11 +88,15 @@ class Report:
 
 
 def _row(fault: str, times: Sequence[Injected]) -> str:
-    recoveries = sorted(one.recovery_s for one in times)
-    middle, worst = recoveries[len(recoveries) // 2], recoveries[-1]
     return (
         f"{fault:<22}{len(times):>6}{sum(one.requests for one in times):>10}"
         f"{sum(len(one.violations) for one in times):>12}"
         f"{sum(one.repeated for one in times):>16}"
-        f"{f'{middle:.1f} (most {worst:.1f})':>18}"
+        f"{_middle_and_most([one.recovery_s for one in times]):>18}"
+        f"{_middle_and_most([one.silence_s for one in times]):>18}"
     )
+
+
+def _middle_and_most(seconds: Sequence[float]) -> str:
+    ordered = sorted(seconds)
+    return f"{ordered[len(ordered) // 2]:.1f} (most {ordered[-1]:.1f})"

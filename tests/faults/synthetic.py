@@ -81,6 +81,7 @@ class Story:
             failed_stage=None,
             turn=self._turn(asked),
             source=asked.at,
+            written_ms=asked.sent_ms,
         )
         self.history.terminals.append(terminal)
         self.write("journal", entry, None)

@@ -1,7 +1,8 @@
 """A campaign ends with a table, every violation once, and says how workers grow."""
 
-from tests.faults.history import Sample, Violation
+from tests.faults.history import At, Key, Sample, Terminal, Violation
 from tests.faults.report import Injected, Report
+from tests.faults.silence import next_results_ms
 from tests.faults.trend import trends
 
 BAD = Violation(invariant=1, what="a request has no terminal", evidence={"request": 7})
@@ -25,15 +26,17 @@ def test_the_table_has_a_row_for_each_fault_and_one_for_all():
         seed=3,
         requests=30,
         injected=[
-            injected("kill", 2_000, repeated=4),
-            injected("kill", 6_000, repeated=1),
+            injected("kill", 2_000, repeated=4, next_result_ms=7_500),
+            injected("kill", 6_000, repeated=1, next_result_ms=8_500),
             injected("cut", 500),
         ],
         at_the_end=[],
     )
     rows = [line.split() for line in report.lines()]
-    assert ["kill", "2", "20", "0", "5", "6.0", "(most", "6.0)"] in rows
-    assert ["cut", "1", "10", "0", "0", "0.5", "(most", "0.5)"] in rows
+    kill = ["kill", "2", "20", "0", "5", "6.0", "(most", "6.0)", "8.5", "(most", "8.5)"]
+    assert kill in rows
+    cut = ["cut", "1", "10", "0", "0", "0.5", "(most", "0.5)", "0.0", "(most", "0.0)"]
+    assert cut in rows
     assert ["all", "3", "30", "0", "5"] in rows
 
 
@@ -46,6 +49,29 @@ def test_a_violation_that_was_seen_twice_counts_once():
     )
     assert report.violations == (BAD,)
     assert str(BAD) in list(report.lines())
+
+
+def result(partition: int, written_ms: int) -> Terminal:
+    return Terminal(
+        at=At(topic="results", partition=partition, offset=written_ms),
+        key=Key(pipeline="ask", home="s", request_id="r", replay=0),
+        session_id=None,
+        status="OK",
+        code="",
+        failed_stage=None,
+        turn=None,
+        source=None,
+        written_ms=written_ms,
+    )
+
+
+def test_silence_ends_with_the_last_partition_that_brings_another_result():
+    before = [result(0, 900), result(1, 950)]
+    after = [result(0, 1_400), result(1, 9_000), result(0, 9_500), result(1, 9_600)]
+    assert next_results_ms([*before, *after], 1_000) == 9_000
+    dying = [result(1, 1_100)]
+    assert next_results_ms([*before, *dying, *after], 1_000) == 9_000
+    assert next_results_ms(before, 1_000) == 1_000
 
 
 def samples(growth_bytes: int) -> list[Sample]:
