@@ -56,10 +56,8 @@ def _shape(shape: Shape) -> str:
             return _text(x, y, shape.text, "strong" if shape.strong else "plain")
         case Arrow():
             bottom = y + shape.height * CELL[1]
-            return (
-                f'<line x1="{x}" y1="{y - 6}" x2="{x}" y2="{bottom + 4}" '
-                f'marker-end="url(#head)"/>'
-            )
+            ends = f'x1="{x}" y1="{y}" x2="{x}" y2="{bottom}"'
+            return f'<line {ends} marker-end="url(#head)"/>'
         case Rect():
             return _rect(shape, x, y)
 
