@@ -254,8 +254,7 @@ class Committer:
             if instead is None:
                 await self._hold(backoff)
                 continue
-            self._overlay.discard(pending.settlement.writes)
-            self._overlay.add(instead.settlement.writes)
+            self._overlay.replace(pending.settlement.writes, instead.settlement.writes)
             pending = instead
 
     async def _hold(self, backoff: "Backoff") -> None:

@@ -161,6 +161,21 @@ class Execution:
         writes = [*self._closing_writes(), *_session_writes(session)]
         return Pending(
             settlement=self._settlement(records, writes),
+            instead=lambda _reason: self._barely_counted(
+                code, message, result.turn, writes
+            ),
+        )
+
+    def _barely_counted(
+        self, code: str, message: str, turn: int | None, writes: Sequence[Write]
+    ) -> Pending:
+        """Return the smallest terminal that is still a turn of its session.
+
+        The request behind it may have seen that turn, and counts on from there.
+        """
+        result = replace(self._bare(code, message), turn=turn)
+        return Pending(
+            settlement=self._settlement([self._result(result)], writes),
             instead=lambda _reason: self.failed(code, message),
         )
 
@@ -168,8 +183,19 @@ class Execution:
         self, code: str, message: str, *, bug: BaseException | None = None
     ) -> Pending:
         """Return an ERROR terminal with no write but the ledger's."""
+        records = [self._result(self._bare(code, message))]
+        if bug is not None:
+            records.append(self._diagnostic(bug))
+        return Pending(
+            settlement=self._settlement(records, self._closing_writes()),
+            # Without the diagnostic, if it was that which Kafka refused.
+            instead=lambda _reason: self.failed(code, message) if bug else None,
+        )
+
+    def _bare(self, code: str, message: str) -> Result:
+        """Return an ERROR result that says why, and no more than it has to."""
         request = self._arrived.request
-        result = Result(
+        return Result(
             request_id=request.request_id,
             session_id=request.session_id,
             pipeline=self._parts.pipeline.name,
@@ -179,14 +205,6 @@ class Execution:
             error=_error(code, message),
             source=self._arrived.origin,
             sequence=self._sequence,
-        )
-        records = [self._result(result)]
-        if bug is not None:
-            records.append(self._diagnostic(bug))
-        return Pending(
-            settlement=self._settlement(records, self._closing_writes()),
-            # Without the diagnostic, if it was that which Kafka refused.
-            instead=lambda _reason: self.failed(code, message) if bug else None,
         )
 
     def _emit(self, progress: Progress) -> None:

@@ -31,6 +31,15 @@ class Overlay(Struct):
         for write in writes:
             self.writes[write.table, write.key] = write
 
+    def replace(self, old: Iterable[Write], new: Iterable[Write]) -> None:
+        """Let *new* stand for *old*, except where readers see a later write already.
+
+        Whoever settled later has seen *old*: what it wrote is newer than *new*.
+        """
+        self.discard(old)
+        for write in new:
+            self.writes.setdefault((write.table, write.key), write)
+
     def discard(self, writes: Iterable[Write]) -> None:
         """Forget those of *writes* that no later one has replaced."""
         for write in writes:

@@ -12,6 +12,7 @@ from aiokafka.errors import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from agents import committer as module
@@ -32,7 +33,7 @@ from agents.tables import (
     StoreMark,
 )
 from agents.tenure import Tenure
-from agents.transactions import Committed
+from agents.transactions import Committed, Outgoing
 from schemas.records import Source
 from streams.clock import ManualClock
 from streams.errors import StateError
@@ -657,6 +658,49 @@ async def test_what_stands_for_a_refused_settlement_may_be_refused_as_well(bench
     await bench.committer.flush()
     assert bench.results() == [b"!"]
     assert bench.overlay.writes == {}
+
+
+async def test_what_stands_for_a_refused_settlement_hides_nothing_that_came_later(
+    bench,
+):
+    """Both write the session: who reads it must go on from the later turn."""
+    seen: list[bytes | None] = []
+
+    def refused(record: Outgoing) -> BaseException | None:
+        seen.append(bench.overlay.writes[SESSIONS, b"s"].value)
+        culprit = record.topic == OUT and record.value == b"0"
+        return MessageSizeTooLargeError() if culprit else None
+
+    smaller = replace(answer(0, b"error"), writes=answer(0).writes)
+    last = Pending(settlement=smaller, instead=lambda _: None)
+    bench.deliver(0, 1)
+    bench.committer.settle(Pending(settlement=answer(0), instead=lambda _: last))
+    bench.settle(1)
+    bench.kafka.refuses = refused
+    await bench.committer.flush()
+    assert bench.results() == [b"error", b"1"]
+    assert set(seen) == {b"1"}
+    assert bench.overlay.writes == {}
+    assert bench.stores[SESSIONS].get(b"s") == b"1"
+
+
+async def test_what_stands_for_a_refused_settlement_is_seen_at_once(bench):
+    seen: list[bytes | None] = []
+
+    def refused(record: Outgoing) -> BaseException | None:
+        seen.append(bench.overlay.writes[SESSIONS, b"s"].value)
+        culprit = record.topic == OUT and record.value == b"0"
+        return MessageSizeTooLargeError() if culprit else None
+
+    write = Write(table=SESSIONS, key=b"s", value=b"counted")
+    smaller = replace(answer(0, b"error"), writes=(write,))
+    last = Pending(settlement=smaller, instead=lambda _: None)
+    bench.deliver(0)
+    bench.committer.settle(Pending(settlement=answer(0), instead=lambda _: last))
+    bench.kafka.refuses = refused
+    await bench.committer.flush()
+    assert seen[-1] == b"counted"
+    assert bench.stores[SESSIONS].get(b"s") == b"counted"
 
 
 async def test_what_nothing_can_stand_for_holds_the_task_until_it_is_taken(bench):

@@ -461,7 +461,14 @@ async def test_what_kafka_refuses_is_answered_with_an_error_instead(bench):
     assert instead.settlement.source == pending.settlement.source
     assert turns_left(instead) == (1, ())
     assert result.turn == 1
-    barest = instead.instead("again")
+    smaller = instead.instead("again")
+    # Whoever came next has seen the turn: it stays one, as long as Kafka takes it.
+    assert bench.result(smaller).turn == 1
+    assert bench.result(smaller).error.code == "result.refused"
+    assert turns_left(smaller) == (1, ())
+    assert len(smaller.settlement.records) == 1
+    barest = smaller.instead("and again")
+    assert bench.result(barest).turn is None
     assert table(barest, SESSIONS) == {}
     assert barest.instead("and again") is None
 
