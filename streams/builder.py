@@ -125,11 +125,16 @@ def fallback(*alternatives: Steps) -> Steps:
 def call(
     pipeline_at: str,
     *,
+    as_: str | None = None,
     inputs: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
 ) -> Steps:
-    """Return another pipeline's flow, ``name@version``; its fields: ours."""
+    """Return another pipeline's flow, ``name@version``; its fields: ours.
+
+    Its stages are named after *as_*; after the pipeline, where it is not said.
+    """
     said: dict[str, Plain] = {"pipeline": pipeline_at}
+    said |= {} if as_ is None else {"as": as_}
     said |= {"inputs": dict(inputs)} if inputs else {}
     said |= {"outputs": dict(outputs)} if outputs else {}
     return _item(said)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from streams.adapter_choice import ADAPTER_KEYS, read_adapter
 from streams.clock import Clock
 from streams.config import Settings
-from streams.lms.opening import open_lm
+from streams.lms.opening import open_lm, option_problems
 from streams.lms.options import Options
 from streams.lms.providers import PROVIDERS, Provider
 from streams.metrics import Recorder
@@ -29,7 +29,12 @@ from streams.stages.transform import (
     describe_transform,
     read_transform,
 )
-from streams.stages.validate import VALIDATE_KEYS, build_validate, read_validate
+from streams.stages.validate import (
+    VALIDATE_KEYS,
+    build_validate,
+    read_validate,
+    unread_rules,
+)
 from streams.tools import USE_KEYS, read_tool_use
 from streams.trials import TRIAL_KEYS, read_trials
 from streams.user_code import UserCode
@@ -113,6 +118,12 @@ def _http(spec: StageSpec, shop: Workshop) -> Stage:
     return build_http(spec, shop)
 
 
+def _http_alone(spec: StageSpec, shop: Workshop) -> list[str]:
+    from streams.stages.http import unasked
+
+    return unasked(spec, shop)
+
+
 def _read_http(section: Section) -> Mapping[str, Any]:
     from streams.stages.http import read_http
 
@@ -153,9 +164,17 @@ STAGE_KINDS: Final[Mapping[str, StageKind]] = {
     # Late too: Jinja and aiohttp take a quarter of a second each.
     "template": StageKind(build=_template, keys=("text",), read=_read_template),
     "http": StageKind(
-        build=_http, keys=("url", "method", "headers", "body", "at"), read=_read_http
+        build=_http,
+        keys=("url", "method", "headers", "body", "at"),
+        read=_read_http,
+        alone=_http_alone,
     ),
-    "validate": StageKind(build=build_validate, keys=VALIDATE_KEYS, read=read_validate),
+    "validate": StageKind(
+        build=build_validate,
+        keys=VALIDATE_KEYS,
+        read=read_validate,
+        alone=unread_rules,
+    ),
     "metric": StageKind(build=build_metric, keys=METRIC_KEYS, read=read_metric),
 }
 
@@ -173,6 +192,7 @@ def toolbox(
     return Toolbox(
         kinds=STAGE_KINDS,
         open_lm=partial(open_lm, env=env, recorder=recorder, clock=clock),
+        check_lm=option_problems,
         code=UserCode.of(settings),
         web=Web.of(settings, env),
         folder=settings.pipelines_dir,

@@ -7,23 +7,24 @@ from typing import Final
 
 import orjson
 
-from streams.callees import Followed, OpenedCallees, OtherFile, Others
+from streams.called import Followed
+from streams.callees import OpenedCallees, OtherFile, Others
 from streams.conditions import words_of
-from streams.errors import ConfigError, OptionsError
+from streams.errors import ConfigError
 from streams.flow import Flow
-from streams.flow_fields import Known, there
+from streams.flow_fields import Known, Scope, there
 from streams.flow_file import items_of
 from streams.flow_part import Stages
 from streams.flow_shape import shape_of, stages_of
 from streams.flow_text import LoopItem, MapItem, PipelineItem, WhenItem
 from streams.json_form import json_form
 from streams.library_file import check_library, read_signatures
-from streams.opened_lms import OpenedLMs
+from streams.opened_lms import OpenedLMs, UnknownLM
 from streams.pipeline_file import PipelineText
 from streams.placing import Placed, Placing, Shelf
 from streams.plan import Pipeline
 from streams.planned import Node, OnFailure, PlannedStage, UseStage
-from streams.problems import Problem, Problems, meant
+from streams.problems import Problems, meant
 from streams.retry import RetryPolicy
 from streams.signatures.avro import avro_fields
 from streams.signatures.parse import Reading, parse_fields
@@ -31,6 +32,7 @@ from streams.signatures.records import read_types
 from streams.signatures.types import Field, RecordOf
 from streams.signatures.validate import Validator
 from streams.stage import LM
+from streams.stage_building import build_stage
 from streams.stage_file import StageText
 from streams.stage_names import check_names
 from streams.stage_spec import Workshop
@@ -89,6 +91,8 @@ class Compiler:
             file, site.others, self._opened, self._types.records, problems
         )
         self._placed: Mapping[str, Placed] = {}
+        self._asked: set[str] = set()
+        """LMs that a stage asks."""
         self._refused: set[str] = set()
         self._own = len(problems.found)
 
@@ -139,7 +143,8 @@ class Compiler:
             if there(behind, declared.name) is None:
                 placing.missing("output", declared.name, behind)
         outputs = (placing.taken("output", d, behind) for d in self._output.inputs)
-        self._placed = flow.placed
+        lost = self._without_place(flow.placed, placing, scope)
+        self._placed = {**flow.placed, **lost}
         return Followed(
             outputs=tuple(outputs),
             may_lack=frozenset(
@@ -152,30 +157,48 @@ class Compiler:
         )
 
     def build(self) -> None:
-        """Build the stages that were met, but for those that have problems."""
+        """Build the stages that were met, so far as they can be built.
+
+        What is wrong with one key of a stage hides nothing that is wrong with another.
+        """
         lms = {name: self._lm(placed.text) for name, placed in self._placed.items()}
-        blamed = {_stage_of(problem) for problem in self._problems.found}
+        self._check_unasked()
         built: dict[str, PlannedStage] = {}
         # Those that stand in first: they are a part of the stage before them.
         for name, placed in reversed(list(self._placed.items())):
-            if name not in blamed and not self._shelf.readings[name].problems:
-                stage = self._built(placed, lms[name], built)
-                if stage is not None:
-                    built[name] = stage
+            stage = self._built(placed, lms[name], built)
+            if stage is not None:
+                built[name] = stage
         self.stages = built
         self._callees.build()
+
+    def _without_place(
+        self, placed: Mapping[str, Placed], placing: Placing, scope: Scope
+    ) -> Mapping[str, Placed]:
+        """Return the stages that the flow does not reach, which was told.
+
+        What is wrong with each by itself can be told all the same.
+        """
+        lost = {n: text for n, text in self._file.stages.items() if n not in placed}
+        stand_ins = {text.on_failure.stage for text in lost.values()}
+        with placing.in_doubt():
+            first = [placing.stage(n, scope) for n in lost if n not in stand_ins]
+        return {e.text.name: e for each in first for e in each.chain()}
 
     def _reading(self, stage: StageText) -> Reading:
         kind = self._site.toolbox.kinds[stage.kind]
         path = stage.path
         try:
-            if kind.describe is not None and stage.signature is None:
+            if kind.describe is not None and stage.signature is None and stage.what:
                 reading = kind.describe(stage.what, self._site.toolbox.code)
-            elif kind.describe is not None:
+            elif stage.signature is not None:
                 path = f"stages.{stage.name}.signature"
-                reading = self._written(stage.signature or "")
-            else:
+                reading = self._written(stage.signature)
+            elif stage.what:
                 reading = self._written(stage.what)
+            else:
+                # Told where the file was read.
+                return _MISSING
         except ConfigError as error:
             reading = Reading(problems=error.problems)
         self._problems.add_all(path, reading.problems)
@@ -212,9 +235,9 @@ class Compiler:
                     pass
         return frozenset(used)
 
-    def _opened(self, other: OtherFile) -> "Compiler":
+    def _opened(self, other: OtherFile, call: str) -> "Compiler":
         site = self._site
-        prefix = f"{site.prefix}{other.text.name}_"
+        prefix = f"{site.prefix}{call}_"
         return Compiler(other.text, replace(site, prefix=prefix), Problems(other.where))
 
     def _lm(self, stage: StageText) -> LM | None:
@@ -225,6 +248,10 @@ class Compiler:
         name = stage.lm
         if name is None and len(known) == 1:
             name = next(iter(known))
+        told = self._problems.paths()
+        if path in told or (not known and "lms" in told):
+            # It cannot be said which LM it is; that is no reason to say more.
+            return None
         if name is None:
             self._problems.add(path, f"is missing; {meant('', known)}")
         elif name not in known:
@@ -233,8 +260,16 @@ class Compiler:
             return self._opened_lm(name)
         return None
 
+    def _check_unasked(self) -> None:
+        """Check the LMs that no stage asks, so far as their text goes."""
+        for name, options in self._file.lms.items():
+            if name not in self._asked and options is not None:
+                problems = self._site.toolbox.check_lm(options)
+                self._problems.add_options(f"lms.{name}", problems)
+
     def _opened_lm(self, name: str) -> LM | None:
         options = self._file.lms[name]
+        self._asked.add(name)
         try:
             return None if options is None else self._site.lms.get(name, options)
         except ConfigError as error:
@@ -249,25 +284,16 @@ class Compiler:
     ) -> PlannedStage | None:
         text, spec = placed.text, placed.spec
         kind = self._shelf.kind_of(text)
-        if kind.asks_lm and lm is None:
-            return None
         shop = Workshop(
             code=self._site.toolbox.code,
-            lm=lm,
+            lm=lm or (UnknownLM() if kind.asks_lm else None),
             tools=self._tools,
             folder=self._site.toolbox.folder,
             web=self._site.toolbox.web,
         )
-        try:
-            stage = kind.build(spec, shop)
-        except OptionsError as error:
-            self._problems.add_options(f"stages.{text.name}", error.problems)
-            return None
-        except ConfigError as error:
-            self._problems.add_all(text.path, error.problems)
-            return None
+        stage = build_stage(placed, kind, shop, self._problems)
         policy = _policy(placed, built)
-        if policy is None:
+        if stage is None or policy is None:
             return None
         return PlannedStage(
             stage=stage,
@@ -314,12 +340,6 @@ def _policy(placed: Placed, built: Mapping[str, PlannedStage]) -> OnFailure | No
         return placed.on_failure
     other = built.get(placed.on_failure.text.name)
     return None if other is None else UseStage(stage=other)
-
-
-def _stage_of(problem: str) -> str | None:
-    """Return the stage that *problem* is about."""
-    parts = problem.path.split(".") if isinstance(problem, Problem) else []
-    return parts[1] if len(parts) > 1 and parts[0] == "stages" else None
 
 
 def _fingerprint(

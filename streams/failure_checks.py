@@ -11,9 +11,12 @@ from streams.stage_file import StageText
 
 
 def checked_default(
-    text: StageText, outputs: Sequence[Field], problems: Problems
+    text: StageText, outputs: Sequence[Field], problems: Problems, *, whole: bool
 ) -> UseDefault:
-    """Return the outputs that the file states, as the stage would have left them."""
+    """Return the outputs that the file states, as the stage would have left them.
+
+    Unless *outputs* are the *whole* of them, others may be right.
+    """
     path = f"stages.{text.name}.on_failure.default"
     given = text.on_failure.default
     clean, wrong = Validator(outputs)(given)
@@ -21,7 +24,7 @@ def checked_default(
         problems.add(f"{path}.{name}", sentence)
     known = [field.name for field in outputs]
     for name in given:
-        if name not in known:
+        if whole and name not in known:
             told = f"is no output of {text.name}; {meant(name, known)}"
             problems.add(f"{path}.{name}", told, key=True)
     return UseDefault(outputs=clean)

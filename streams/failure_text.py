@@ -40,6 +40,16 @@ def read_on_failure(section: Section) -> FailureText:
     return FAIL_TEXT
 
 
+def stand_in_of(entry: object) -> str:
+    """Return the stage that stands in, so far as *entry* says one; else nothing.
+
+    Of an entry that cannot be read, too: who is named there has a place.
+    """
+    said = entry.get("on_failure") if isinstance(entry, Mapping) else None
+    name = said.get("stage") if isinstance(said, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
 def _default(given: Section) -> FailureText:
     if not given.readable:
         return FAIL_TEXT

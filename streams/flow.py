@@ -11,7 +11,7 @@ from typing import Protocol
 
 from streams.flow_fields import Scope
 from streams.flow_order import is_chain, order_of
-from streams.flow_part import Ground, Part, Stages
+from streams.flow_part import Ground, Part, Stages, Surely
 from streams.flow_repeats import loop, map_over
 from streams.flow_text import (
     FallbackItem,
@@ -59,7 +59,7 @@ class Flow:
     def sequence(self, items: Items, scope: Scope) -> Part:
         """Follow *items*, one after the other where they need each other."""
         here, parts = dict(scope), list[Part]()
-        unread: dict[str, Placed] = {}
+        unread: dict[str, str] = {}
         for item in items:
             part = self._item(item, here)
             if part is None:
@@ -96,31 +96,36 @@ class Flow:
         if name not in self._placing.shelf.stages:
             return None
         placed = self._placed[name] = self._placing.stage(name, scope)
+        declared = frozenset(field.name for field in placed.spec.outputs)
         return Part(
             reads=placed.reads,
             makes=placed.makes,
             node=lambda stages: StageNode(stage=stages[name]),
-            placed=placed,
+            surely=Surely(
+                path=placed.text.path,
+                maker=name,
+                makes=declared & placed.makes.keys(),
+            ),
         )
 
-    def _look_for_shadows(self, part: Part, unread: dict[str, Placed]) -> None:
-        """Note who makes again what a stage made, before anybody read it.
+    def _look_for_shadows(self, part: Part, unread: dict[str, str]) -> None:
+        """Note who makes again what somebody made, before anybody read it.
 
-        *unread* is what stages of this sequence made, and nobody has read yet. Stages
-        by themselves surely run; other items may leave a field as it was.
+        *unread* is what was made in this sequence, and nobody has read yet, with its
+        maker. Stages and calls by themselves surely run; other items may leave a field
+        as it was.
         """
         for name in part.reads:
             unread.pop(name, None)
         shadowed = {name: unread.pop(name) for name in part.makes if name in unread}
-        if part.placed is None:
+        surely = part.surely
+        if surely is None:
             return
         for name, first in shadowed.items():
             self._ground.problems.add(
-                part.placed.text.path,
-                f"makes {name} again, and nobody read what {first.text.name} made",
+                surely.path, f"makes {name} again, and nobody read what {first} made"
             )
-        declared = {field.name for field in part.placed.spec.outputs}
-        unread.update({n: part.placed for n in part.makes if n in declared})
+        unread.update(dict.fromkeys(surely.makes, surely.maker))
 
 
 def _sequence(parts: Sequence[Part], stages: Stages) -> Node:

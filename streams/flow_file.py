@@ -202,17 +202,23 @@ class _Reader:
         )
 
     def _pipeline(self, section: Section) -> PipelineItem | None:
-        section.only(("pipeline", "inputs", "outputs"))
+        section.only(("pipeline", "as", "inputs", "outputs"))
         inputs, outputs = _names(section.sub("inputs")), _names(section.sub("outputs"))
+        given = section.name("as") if section.has("as") else ""
         called = section.text("pipeline", needed=True)
         match = None if called is None else _CALLED.fullmatch(called)
         if match is None:
             if called is not None:
                 section.wrong("pipeline", "is written name@version: enrich@2")
             return None
+        if given is None:
+            # Under another name, it would have complaints that it does not deserve.
+            return None
         return PipelineItem(
             name=match[1],
             version=int(match[2]),
+            # Said or not said, the name of the pipeline is the same name.
+            given="" if given == match[1] else given,
             inputs=inputs,
             outputs=outputs,
             path=section.path,

@@ -14,12 +14,23 @@ from streams.conditions import compile_condition
 from streams.errors import ConditionError, ConfigError
 from streams.flow_fields import Known, Scope, there
 from streams.flow_text import Items
-from streams.placing import Placed, Placing
+from streams.placing import Placing
 from streams.planned import Condition, Node, PlannedStage
 from streams.problems import Problems
 
 Stages = Mapping[str, PlannedStage]
 """By their names in the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surely:
+    """What a stage, or a pipeline that is called, makes in any case."""
+
+    path: str
+    """Where the file says what it does."""
+    maker: str
+    makes: frozenset[str]
+    """Of what its signature, or its file, says that it makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +43,8 @@ class Part:
     """What is there behind it, or is another than before."""
     node: Callable[[Stages], Node]
     """Makes its node of the stages, once they are built."""
-    placed: Placed | None = None
-    """Of a stage by itself."""
+    surely: Surely | None = None
+    """None for an item that may leave a field as it was."""
 
 
 Follow = Callable[[Items, Scope], Part]

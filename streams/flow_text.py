@@ -86,11 +86,23 @@ class PipelineItem:
 
     name: str
     version: int
+    given: str = ""
+    """What the call is called, ``as: first``; empty where the file does not say."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Its input: our field, where the two are not called the same."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Its output: our field, where the two are not called the same."""
     path: str
+
+    @property
+    def call(self) -> str:
+        """What the call is called: its stages are ``<call>_<stage>`` here."""
+        return self.given or self.name
+
+    @property
+    def title(self) -> str:
+        """For sentences: ``enrich``, or ``enrich as first``."""
+        return f"{self.name} as {self.given}" if self.given else self.name
 
 
 Item = (

@@ -1,15 +1,46 @@
 """The LMs of a pipeline, opened once for all stages that ask them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from streams.errors import ConfigError
-from streams.stage import LM
+from streams.stage import LM, Answer, LMCall
 
 OpenLM = Callable[[str, Mapping[str, Any]], LM]
 """From a name and its options to an LM; raises ConfigError."""
+
+CheckLM = Callable[[Mapping[str, Any]], Sequence[str]]
+"""What is wrong with options as they stand: each sentence begins with its option.
+Whether there is a key, only who asks the LM has to know."""
+
+
+def nothing_wrong(_options: Mapping[str, Any]) -> Sequence[str]:
+    """Check nothing."""
+    return ()
+
+
+class UnknownLM:
+    """Stands for an LM that could not be opened, so that its stage can be checked."""
+
+    name = "unknown"
+    fingerprint = "unknown"
+
+    def available(self) -> bool:
+        """Say no."""
+        return False
+
+    async def complete(self, stage: str, call: LMCall) -> Answer:
+        """Answer nothing: no pipeline with a problem runs.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError([f"stage {stage} has no LM"])
+
+    async def aclose(self) -> None:
+        """Close nothing."""
 
 
 class OpenedLMs:

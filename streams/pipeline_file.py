@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from streams.failure_text import stand_in_of
 from streams.flow_file import read_flow
 from streams.flow_text import Items
 from streams.plan import ProgressEvents, SessionPolicy
@@ -78,6 +79,8 @@ class PipelineText:
     stages: Mapping[str, StageText]
     named: frozenset[str]
     """All names under ``stages:``, those of unreadable stages too."""
+    stand_ins: frozenset[str]
+    """Names that stages say under ``on_failure``, unreadable ones too."""
     flow: Items
     flow_is_whole: bool
     """False where the flow says more than could be read."""
@@ -106,6 +109,7 @@ def read_pipeline(
         tools=read_tools(top.sub("tools")),
         stages={stage.name: stage for stage in read if stage is not None},
         named=frozenset(stages.values),
+        stand_ins=frozenset(map(stand_in_of, stages.values.values())),
         flow=flow.items,
         flow_is_whole=flow.whole,
     )

@@ -107,6 +107,7 @@ def _item(item: Item) -> Plain:  # noqa: PLR0911 - one case an item
             return {"fallback": [plain_flow(way) for way in item.alternatives]}
         case PipelineItem():
             said = {"pipeline": f"{item.name}@{item.version}"}
+            said |= {"as": item.given} if item.given else {}
             renamed = {"inputs": dict(item.inputs), "outputs": dict(item.outputs)}
             return said | {key: names for key, names in renamed.items() if names}
 

@@ -37,6 +37,9 @@ class Placed:
     """A stage that stands in is placed itself."""
     makes: Scope
     """What is there behind it."""
+    sure: bool
+    """Whether its fields are surely those that it has when its file has no problem:
+    else what does not fit them may fit all the same."""
 
     @property
     def reads(self) -> frozenset[str]:
@@ -142,7 +145,8 @@ class Placing:
         inputs = tuple(self._input(text, each, scope) for each in reading.inputs)
         sent = [f for f in inputs if not isinstance(f.type, HistoryType)]
         reads_history = len(sent) < len(inputs)
-        if reads_history and not (self.shelf.has_session and kind.asks_lm):
+        misread = reads_history and not (self.shelf.has_session and kind.asks_lm)
+        if misread:
             self._problems.add(
                 text.path, _no_history(has_session=self.shelf.has_session)
             )
@@ -170,6 +174,8 @@ class Placing:
             reads_history=reads_history,
             on_failure=failure,
             makes=self._makes(text, spec, outputs, hole=lost or stands_in_hole),
+            sure=not (reading.problems or misread)
+            and all(each.type or each.name in scope for each in reading.inputs),
         )
 
     def _input(self, text: StageText, declared: Declared, scope: Scope) -> Field:
@@ -214,7 +220,9 @@ class Placing:
             case "skip":
                 return SKIP, True
             case "default":
-                return checked_default(text, outputs, self._problems), False
+                whole = not self.shelf.readings[text.name].problems
+                given = checked_default(text, outputs, self._problems, whole=whole)
+                return given, False
             case "stage" if said.stage in self.shelf.stages:
                 other = self.shelf.stages[said.stage]
                 if self.shelf.readings[said.stage].problems or self._stands_in_circle(

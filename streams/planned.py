@@ -192,6 +192,9 @@ class CallNode:
 
     pipeline: str
     """``name@version``."""
+    given: str = ""
+    """What the file calls the call, ``as: first``; its stages have the name in front
+    of theirs."""
     inputs: Mapping[str, str]
     """Its input: our field, for every input that we give it."""
     constants: Mapping[str, Any]
@@ -199,6 +202,11 @@ class CallNode:
     outputs: Mapping[str, str]
     """Its output: our field."""
     body: "Node"
+
+    @property
+    def title(self) -> str:
+        """For people: ``enrich@2``, or ``enrich@2 as first``."""
+        return f"{self.pipeline} as {self.given}" if self.given else self.pipeline
 
 
 Node = (

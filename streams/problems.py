@@ -119,6 +119,10 @@ class Problems:
             option, _, sentence = told.partition(": ")
             self.add(f"{path}.{option}", sentence)
 
+    def paths(self) -> set[str]:
+        """Return the places of all problems."""
+        return {each.path for each in self.found if isinstance(each, Problem)}
+
     def raise_any(self) -> None:
         """Raise all problems, if there are any.
 

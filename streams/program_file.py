@@ -35,6 +35,9 @@ def read_program(section: Section) -> Mapping[str, Any]:
     """Return the option ``program`` of an entry."""
     target, state = section.text("class"), section.text("state")
     threads = section.whole("threads", low=1, high=MOST_THREADS)
+    if threads is None and section.has("threads"):
+        # Wrong, and told; but not missing.
+        threads = 1
     if target is None and not section.has("state"):
         section.wrong("state", "is missing; without one, predict and reason do it")
     if target is None and threads is not None:

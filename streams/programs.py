@@ -1,10 +1,12 @@
 """DSPy programs as stages run them: a predictor made from a spec, and its LM."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import dspy
 import orjson
+from msgspec.structs import replace
 
 from streams.adapter_choice import DEFAULT, AdapterName, adapter_of
 from streams.errors import ConfigError, StageInputError
@@ -12,7 +14,8 @@ from streams.json_form import json_form
 from streams.session import Turn
 from streams.signatures.to_dspy import dspy_signature, shown
 from streams.signatures.told import holds
-from streams.signatures.types import IMAGE, STR, Field, HistoryType
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
+from streams.signatures.types import IMAGE, STR, Field, FieldType, HistoryType
 from streams.stage import LM, Fields
 from streams.stage_spec import StageSpec
 from streams.versions import version_of
@@ -35,6 +38,8 @@ TWICE: Final = (
 MARK: Final = b"<<CUSTOM-TYPE-START-IDENTIFIER>>"
 MARKED: Final = "a text has DSPy's mark of an image in it"
 
+_OBJECTS: Final[tuple[FieldType, ...]] = (IMAGE, TOOL, TOOL_CALLS)
+
 
 class Inputs:
     """What a program is called with, of all that a stage is given."""
@@ -43,7 +48,13 @@ class Inputs:
         self._stage = spec.name
         self._history = [f.name for f in spec.inputs if f.type == HistoryType()]
         self._names = [f.name for f in spec.inputs if f.type != HistoryType()]
-        self._images = {f.name: f.type for f in spec.inputs if holds(f.type, IMAGE)}
+        self._objects = {
+            f.name: f.type
+            # A history has outputs as well; no LM writes an image.
+            for f in (*spec.inputs, *spec.outputs)
+            if any(holds(f.type, kind) for kind in _OBJECTS)
+        }
+        self._sees_images = any(holds(f.type, IMAGE) for f in spec.inputs)
         self._required = {f.name for f in spec.inputs if f.required}
         self._required -= set(self._history)
 
@@ -53,23 +64,35 @@ class Inputs:
         Raises:
             StageInputError: a text among images pretends to be one.
         """
-        seen = self._shown(fields)
+        seen = self.shown(fields)
         inputs = {name: seen[name] for name in self._names if name in seen}
         for name in self._history:
             inputs[name] = dspy.History(
-                messages=[self._shown(turn.fields) for turn in history]
+                messages=[dict(turn.fields) for turn in self.turns(history)]
             )
         return inputs
 
-    def _shown(self, fields: Fields) -> dict[str, Any]:
+    def shown(self, fields: Fields) -> Fields:
+        """Return *fields* with DSPy's objects where it has some: images, tools.
+
+        Raises:
+            StageInputError: a text among images pretends to be one.
+        """
+        if not self._objects:
+            return fields
+        kinds = self._objects.items()
+        seen = {**fields, **{n: shown(k, fields[n]) for n, k in kinds if n in fields}}
         # DSPy finds images in its prompt by this mark, whoever wrote it: a user's text
         # could have an LM's server fetch whatever address it names.
-        if self._images and MARK in orjson.dumps(fields, default=json_form):
+        if self._sees_images and MARK in orjson.dumps(seen, default=_prompted):
             raise StageInputError(self._stage, MARKED)
-        images = {
-            n: shown(k, fields[n]) for n, k in self._images.items() if n in fields
-        }
-        return {**fields, **images}
+        return seen
+
+    def turns(self, history: Sequence[Turn]) -> Sequence[Turn]:
+        """Return *history* with its fields as :meth:`shown` has them."""
+        if not self._objects:
+            return history
+        return [replace(turn, fields=self.shown(turn.fields)) for turn in history]
 
     def check(self, fields: Fields) -> None:
         """Make sure that every required input is there.
@@ -81,6 +104,21 @@ class Inputs:
         if missing:
             reason = f"no value for {', '.join(sorted(missing))}"
             raise StageInputError(self._stage, reason)
+
+
+def _prompted(value: object) -> object:
+    """Return what is in the prompt for *value*, which JSON has no form for.
+
+    Of tools and calls it is what their JSON says: in the text of it, the mark could be
+    written in escapes.
+    """
+    match value:
+        case dspy.Image():
+            return value.url
+        case dspy.Tool() | dspy.ToolCalls():
+            return json.dumps(value.format(), ensure_ascii=False)
+        case _:
+            return json_form(value)
 
 
 class Program:

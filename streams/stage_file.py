@@ -22,7 +22,7 @@ class StageText:
     name: str
     kind: str
     what: str
-    """The signature, or the target of user code."""
+    """The signature, or the target of user code; empty where it cannot be read."""
     lm: str | None = None
     instructions: str = ""
     signature: str | None = None
@@ -45,37 +45,45 @@ class StageText:
 def read_stage(
     name: str, section: Section, kinds: Mapping[str, StageKind]
 ) -> StageText | None:
-    """Return what the file says of stage *name*; None where it is unreadable."""
-    said = _kind(section, kinds) if section.readable else None
-    what = None if said is None else section.text(said, needed=True)
-    if said is None or what is None:
+    """Return what the file says of stage *name*; None where it says no kind."""
+    if not section.readable:
         return None
-    kind = kinds[said]
+    said = _kind(section, kinds)
+    if said is None:
+        # What means the same in all kinds is looked at all the same.
+        _policies(section)
+        return None
+    kind, what = kinds[said], section.text(said, needed=True)
     section.only((said, *stage_keys(kind)))
     if kind.asks_lm and section.has("stream"):
         section.wrong("stream", "is not supported yet")
-    timeout_s, attempts = (LM_TIMEOUT_S, LM_ATTEMPTS) if kind.asks_lm else (None, 1)
+    timeout_s, attempts, on_failure = _policies(section)
+    usual_s, usual = (LM_TIMEOUT_S, LM_ATTEMPTS) if kind.asks_lm else (None, 1)
     return StageText(
         name=name,
         kind=said,
-        what=what,
+        what=what or "",
         lm=section.text("lm") if kind.asks_lm else None,
         instructions=(section.text("instructions") or "") if kind.asks_lm else "",
         signature=section.text("signature") if kind.describe else None,
-        timeout_s=section.seconds("timeout") or timeout_s,
-        attempts=section.whole("attempts", low=1, high=MAX_ATTEMPTS) or attempts,
-        on_failure=read_on_failure(section),
+        timeout_s=timeout_s or usual_s,
+        attempts=attempts or usual,
+        on_failure=on_failure,
         options=kind.read(section),
         said=section.values,
     )
 
 
 def stage_keys(kind: StageKind) -> tuple[str, ...]:
-    """Return what a stage of *kind* may have besides the key that names its kind."""
     """Return the keys that a stage of *kind* may have besides its kind."""
     lms = ("lm", "instructions", "stream") if kind.asks_lm else ()
     described = ("signature",) if kind.describe else ()
     return ("timeout", "attempts", "on_failure", *lms, *described, *kind.keys)
+
+
+def _policies(section: Section) -> tuple[float | None, int | None, FailureText]:
+    attempts = section.whole("attempts", low=1, high=MAX_ATTEMPTS)
+    return section.seconds("timeout"), attempts, read_on_failure(section)
 
 
 def _kind(section: Section, kinds: Mapping[str, StageKind]) -> str | None:

@@ -15,16 +15,14 @@ def check_names(file: PipelineText, problems: Problems) -> None:
         if item.name not in file.named:
             problems.add(item.path, _unknown(item.name, file))
     in_flow = {item.name for item in flow}
-    stand_ins = _check_stand_ins(file, in_flow, problems)
+    _check_stand_ins(file, in_flow, problems)
     for name in file.stages:
-        if name not in in_flow | stand_ins and file.flow_is_whole:
+        if name not in in_flow | file.stand_ins and file.flow_is_whole:
             problems.add(f"stages.{name}", "is not in the flow", key=True)
 
 
-def _check_stand_ins(
-    file: PipelineText, in_flow: set[str], problems: Problems
-) -> set[str]:
-    """Return the stages that stand in for others."""
+def _check_stand_ins(file: PipelineText, in_flow: set[str], problems: Problems) -> None:
+    """Note who stands in and cannot."""
     stands_for: dict[str, str] = {}
     for text in file.stages.values():
         other, path = text.on_failure.stage, f"stages.{text.name}.on_failure.stage"
@@ -44,7 +42,6 @@ def _check_stand_ins(
         problems.add(
             f"stages.{circle[0]}.on_failure.stage", f"stands in for itself: {told}"
         )
-    return set(stands_for)
 
 
 def _circles(stands_for: dict[str, str]) -> Iterator[list[str]]:

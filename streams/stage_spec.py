@@ -1,6 +1,6 @@
 """What kinds of stages there are, and what the compiler hands to their builders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ def no_options(_section: Section) -> Mapping[str, Any]:
     return {}
 
 
+def nothing_alone(_spec: StageSpec, _shop: Workshop) -> Sequence[str]:
+    """Find nothing: what most kinds say has a meaning for certain fields only."""
+    return ()
+
+
 def outputs_as_written(spec: StageSpec) -> tuple[Field, ...]:
     """Return the outputs of the signature: most kinds add none."""
     return spec.outputs
@@ -85,3 +90,6 @@ class StageKind:
     """Keys of its own."""
     read: Callable[[Section], Mapping[str, Any]] = no_options
     """From the entry to options; what is wrong goes to the section."""
+    alone: Callable[[StageSpec, Workshop], Sequence[str]] = nothing_alone
+    """What is wrong with a stage whose fields are not all known, whatever they are:
+    such a one is not built. Each sentence begins with its key."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streams.opened_lms import OpenLM
+from streams.opened_lms import CheckLM, OpenLM, nothing_wrong
 from streams.signatures.library import NO_LIBRARY, Library
 from streams.stage_spec import StageKind
 from streams.user_code import UserCode
@@ -17,6 +17,8 @@ class Toolbox:
 
     kinds: Mapping[str, StageKind]
     open_lm: OpenLM
+    check_lm: CheckLM = nothing_wrong
+    """Of an LM that no stage asks, and that is not opened."""
     code: UserCode
     web: Web = field(default_factory=Web)
     """What stages may see of the outside."""

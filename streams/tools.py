@@ -8,12 +8,12 @@ A tool is a function, ``async`` or not, in a module that may be named
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from streams.errors import ConfigError
-from streams.problems import Problems
+from streams.problems import Problems, meant
 from streams.section import Section
 from streams.signatures.from_function import read_parameters
 from streams.signatures.types import BOOL, STR, Field, ListOf, RecordOf
@@ -114,6 +114,15 @@ def read_tool_use(section: Section) -> ToolUse:
         max_calls=most or MAX_CALLS,
         timeout_s=section.seconds("tool_timeout"),
     )
+
+
+def unknown_tools(use: ToolUse, known: Collection[str]) -> list[str]:
+    """Return a problem for each tool of *use* that is none of those *known*."""
+    return [
+        f"no tool is called {name}; {meant(name, known)}"
+        for name in use.tools
+        if name not in known
+    ]
 
 
 def read_tools(section: Section) -> dict[str, ToolText]:

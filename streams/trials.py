@@ -6,12 +6,15 @@ A reward is a function of the user's: inputs and outputs of the stage in, as two
 a number out, the more the better.
 """
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from streams.errors import ConfigError
 from streams.section import Section
+from streams.user_code import UserCode
 
 TRIAL_KEYS: Final = ("best_of", "refine")
 KEYS: Final = ("n", "reward", "threshold", "fail_count")
@@ -42,6 +45,21 @@ def read_trials(section: Section) -> Mapping[str, Any]:
     return {"trials": next(iter(found.values()), None)}
 
 
+def find_reward(target: str, code: UserCode) -> Callable[..., Any]:
+    """Return the function at *target*.
+
+    Raises:
+        ConfigError: it is not there, or does not take inputs and outputs.
+    """
+    function = code.find(target)
+    try:
+        inspect.signature(function).bind({}, {})
+    except (TypeError, ValueError) as error:
+        reason = f"{target} cannot be called with inputs and outputs: {error}"
+        raise ConfigError([reason]) from error
+    return function
+
+
 def _read(section: Section, key: str) -> Trials | None:
     entry = section.sub(key)
     if not entry.readable:
@@ -53,13 +71,15 @@ def _read(section: Section, key: str) -> Trials | None:
     reward = entry.text("reward", needed=True)
     threshold = _number(entry, "threshold")
     failing = entry.whole("fail_count", low=0, high=MOST_TRIES)
-    if n is None or reward is None or threshold is None:
+    if reward is None:
         return None
+    # A file with a wrong number is refused; its reward is looked for all the same.
+    n = n or MOST_TRIES
     return Trials(
         manner="refine" if key == "refine" else "best_of",
         n=n,
         reward=reward,
-        threshold=threshold,
+        threshold=threshold or 0.0,
         fail_count=n if failing is None else failing,
     )
 

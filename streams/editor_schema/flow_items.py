@@ -64,7 +64,14 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
             _item(
                 "pipeline",
                 {"type": "string", "pattern": r"^[A-Za-z]\w*@[1-9][0-9]*$"},
-                {"inputs": FIELD_NAMES, "outputs": FIELD_NAMES},
+                {
+                    "as": {
+                        "$ref": "#/$defs/name",
+                        "description": "What its stages are named after here.",
+                    },
+                    "inputs": FIELD_NAMES,
+                    "outputs": FIELD_NAMES,
+                },
                 "",
             ),
         ]

@@ -186,6 +186,8 @@ def _composed(kind: str, parts: list[ast.expr], name: str, material: Material) -
             return choice_of(options, material)
         case "list":
             return [_item(parts[-1], word, material) for word in material.keywords]
+        case "tuple" if _is_open(parts):
+            return [_item(parts[0], word, material) for word in material.keywords]
         case "tuple":
             return [value_for(name, part, material) for part in parts]
         case "dict":
@@ -197,6 +199,11 @@ def _composed(kind: str, parts: list[ast.expr], name: str, material: Material) -
 
 def _parts(inner: ast.expr) -> list[ast.expr]:
     return inner.elts if isinstance(inner, ast.Tuple) else [inner]
+
+
+def _is_open(parts: list[ast.expr]) -> bool:
+    """Say whether these are the parts of a tuple of any length, as DSPy writes it."""
+    return isinstance(parts[-1], ast.Name) and parts[-1].id == "Ellipsis"
 
 
 def _item(wanted: ast.expr, word: str, material: Material) -> Any:  # noqa: ANN401 - of the type *wanted*

@@ -45,6 +45,17 @@ def open_lm(
     return LimitedLM(served, Limiter(said.limit), recorder, clock)
 
 
+def option_problems(options: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with *options*, whatever keys there are.
+
+    Each sentence begins with its option.
+    """
+    problems = problems_of(options)
+    if problems or options["model"] == DEMO:
+        return problems
+    return _address_problems(Options(**options))
+
+
 def chat_url(api_base: str) -> str:
     """Return where chat completions are, given the address that people write."""
     base = api_base.rstrip("/")
@@ -61,15 +72,13 @@ def key_env(name: str) -> str:
 
 def _endpoint(name: str, said: Options, env: Mapping[str, str]) -> Endpoint:
     prefix, _, model = said.model.partition("/")
-    provider = PROVIDERS[prefix]
-    address = said.api_base or provider.api_base or ""
-    problems = _address_problems(prefix, address)
-    key, missing = _key(name, said, provider, env)
+    problems = _address_problems(said)
+    key, missing = _key(name, said, PROVIDERS[prefix], env)
     if problems or missing:
         raise ConfigError([*problems, *missing])
     chosen = {"temperature": said.temperature, "max_tokens": said.max_tokens}
     return Endpoint(
-        url=chat_url(address),
+        url=chat_url(_address(said)),
         model=model,
         key=key,
         params={k: v for k, v in chosen.items() if v is not None} | dict(said.params),
@@ -94,7 +103,14 @@ def _key(
     return "", [f"model: {said.model} needs a key; set {places} to it"]
 
 
-def _address_problems(prefix: str, address: str) -> list[str]:
+def _address(said: Options) -> str:
+    """Return the address of the server; empty where nobody says one."""
+    prefix = said.model.partition("/")[0]
+    return said.api_base or PROVIDERS[prefix].api_base or ""
+
+
+def _address_problems(said: Options) -> list[str]:
+    prefix, address = said.model.partition("/")[0], _address(said)
     if not address:
         return [f"api_base: {prefix}/ models need one, such as http://localhost:8000"]
     try:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, Literal
 
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import (
     Choice,
     CodeOf,
@@ -24,6 +25,7 @@ from streams.signatures.types import (
     RecordOf,
     Scalar,
     ScalarName,
+    TupleListOf,
     TupleOf,
 )
 
@@ -61,8 +63,6 @@ _TYPES: Final[Mapping[ScalarName, tuple[type, ...]]] = {
     "date": (date, str),
     "datetime": (datetime, str),
 }
-# DSPy makes objects of their texts: of which type a value is could not be seen.
-_ALONE: Final = (ImageType, CodeOf)
 _ORDER: Final[tuple[Kind, ...]] = (
     "string",
     "bytes",
@@ -125,10 +125,10 @@ def types_of(kind: FieldType) -> tuple[type, ...]:  # noqa: C901, PLR0911 - one 
             return types_of(kind.inner)
         case DecimalOf():
             return (Decimal, str)
+        case TupleListOf() | TupleOf():
+            return (list, tuple)
         case ListOf():
             return (list,)
-        case TupleOf():
-            return (list, tuple)
         case MapOf() | RecordOf():
             return (dict,)
         case ImageType() | CodeOf() | OneOf() | HistoryType():
@@ -149,10 +149,15 @@ def _in_order(members: Iterable[FieldType]) -> tuple[FieldType, ...]:
     return tuple(sorted(members, key=lambda member: _ORDER.index(kind_of(member))))
 
 
+def _is_alone(kind: FieldType) -> bool:
+    # DSPy makes objects of their values: of which type one is could not be seen.
+    return isinstance(kind, ImageType | CodeOf) or kind in (TOOL, TOOL_CALLS)
+
+
 def clash(members: Sequence[FieldType]) -> str | None:
     """Say which two of *members* could be taken for each other; None if none could."""
     for one in members if len(members) > 1 else ():
-        if isinstance(one.inner if isinstance(one, Limited) else one, _ALONE):
+        if _is_alone(one.inner if isinstance(one, Limited) else one):
             return f"{one} shares its place with nothing but None"
     for index, one in enumerate(members):
         for other in members[:index]:

@@ -23,10 +23,12 @@ from typing import (
 
 from streams.signatures.alternatives import clash, united
 from streams.signatures.constraints import Constraints, constraints_of
+from streams.signatures.dspy_objects import of_dspy
 from streams.signatures.limits import limited
 from streams.signatures.patterns import MAX_WEIGHT, weight_of
 from streams.signatures.scalars import is_int64
 from streams.signatures.special_texts import language_problem
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.tuples import tuple_problem
 from streams.signatures.types import (
     BOOL,
@@ -46,6 +48,7 @@ from streams.signatures.types import (
     MapOf,
     Maybe,
     RecordOf,
+    TupleListOf,
     TupleOf,
 )
 from streams.signatures.unknown import BARE
@@ -58,6 +61,12 @@ _SCALARS: Final[Mapping[Any, FieldType]] = {
     bytes: BYTES,
     date: DATE,
     datetime: DATETIME,
+}
+
+_DSPYS: Final[Mapping[str, FieldType]] = {
+    "Image": IMAGE,
+    "Tool": TOOL,
+    "ToolCalls": TOOL_CALLS,
 }
 
 Hint: TypeAlias = Any
@@ -121,11 +130,13 @@ class Annotations:
 
     def _class(self, hint: Hint, path: str) -> FieldType | None:
         made = _SCALARS.get(hint) or _dspy_type(hint) or _aware(hint)
+        if isinstance(made, RecordOf) and self.record is no_records:
+            return self._unknown(hint, path)
         if made is not None:
             return made
         if self.record is no_records or not hasattr(hint, "model_fields"):
             return self._unknown(hint, path)
-        return self._unknown(hint, path) if _is_dspys(hint) else self.record(hint, path)
+        return self._unknown(hint, path) if of_dspy(hint) else self.record(hint, path)
 
     def _unknown(self, hint: Hint, path: str) -> FieldType | None:
         name = getattr(hint, "__name__", str(hint))
@@ -175,7 +186,8 @@ class Annotations:
 
     def _tuple(self, items: Sequence[Any], path: str) -> FieldType | None:
         if Ellipsis in items:
-            return self.wrong(path, "a tuple of any length is a list: list[T]")
+            # Python itself takes it behind one type only.
+            return _around(TupleListOf, self.type(items[0], f"{path}[]"))
         kinds = self._all(items, path)
         if not kinds:
             return None
@@ -195,7 +207,7 @@ class Annotations:
 
 def is_history(hint: object) -> bool:
     """Say whether *hint* is ``dspy.History``, which no value of ours has."""
-    return _is_dspys(hint) and getattr(hint, "__name__", "") == "History"
+    return of_dspy(hint) and getattr(hint, "__name__", "") == "History"
 
 
 def _origin(hint: object) -> Any:  # noqa: ANN401 - list, Union, Annotated, None, ...
@@ -208,16 +220,11 @@ def _around(
     return None if inner is None else make(inner)
 
 
-def _is_dspys(hint: object) -> bool:
-    # Known by where it was made, so that nobody who has no such class imports DSPy.
-    return str(getattr(hint, "__module__", "")).startswith("dspy.")
-
-
 def _dspy_type(hint: Hint) -> FieldType | None:
-    if not _is_dspys(hint):
+    if not of_dspy(hint):
         return None
-    if hint.__name__ == "Image":
-        return IMAGE
+    if hint.__name__ in _DSPYS:
+        return _DSPYS[hint.__name__]
     if any(made.__name__ == "Code" for made in hint.__mro__):
         language = str(hint.language)
         return CodeOf(language) if language_problem(language) is None else None

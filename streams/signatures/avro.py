@@ -27,6 +27,7 @@ from streams.signatures.types import (
     OneOf,
     RecordOf,
     Scalar,
+    TupleListOf,
     TupleOf,
 )
 
@@ -82,6 +83,9 @@ def avro_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
             return _exact(exact)
         case Limited():
             return _properties(avro_type(kind.inner)) | _limits(kind)
+        case TupleListOf():
+            # For us alone, and so not a ``tuple``, whose positions others know.
+            return {"type": "array", "items": avro_type(kind.item), "python": "tuple"}
         case ListOf():
             return {"type": "array", "items": avro_type(kind.item)}
         case TupleOf():

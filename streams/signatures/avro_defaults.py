@@ -22,6 +22,7 @@ from streams.signatures.types import (
     Maybe,
     OneOf,
     RecordOf,
+    TupleListOf,
     TupleOf,
 )
 
@@ -85,6 +86,8 @@ def from_default(kind: FieldType, value: Any) -> Any:  # noqa: ANN401, C901, PLR
             return from_default(kind.inner, value)
         case OneOf():
             return from_default(_member(kind, value), value)
+        case TupleListOf():
+            return tuple(from_default(kind.item, item) for item in value)
         case ListOf():
             return [from_default(kind.item, item) for item in value]
         case TupleOf():

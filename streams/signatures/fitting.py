@@ -40,7 +40,7 @@ def fits(made: FieldType, wanted: FieldType) -> bool:  # noqa: PLR0911 - one cas
 def _inner_fits(made: FieldType, wanted: FieldType) -> bool:
     match made, wanted:
         case ListOf(), ListOf():
-            return fits(made.item, wanted.item)
+            return type(made) is type(wanted) and fits(made.item, wanted.item)
         case MapOf(), MapOf():
             return fits(made.value, wanted.value)
         case TupleOf(), TupleOf() if len(made.items) == len(wanted.items):

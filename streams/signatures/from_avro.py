@@ -31,6 +31,7 @@ from streams.signatures.types import (
     ListOf,
     MapOf,
     RecordOf,
+    TupleListOf,
     TupleOf,
 )
 
@@ -117,7 +118,8 @@ class AvroReader:
                 return _tuple(text)
             case {"type": "array", "items": items}:
                 item = self.type(items)
-                return item and ListOf(item)
+                kind = TupleListOf if avro.get("python") == "tuple" else ListOf
+                return item and kind(item)
             case {"type": "map", "values": values}:
                 value = self.type(values)
                 return value and MapOf(value)

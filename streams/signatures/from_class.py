@@ -18,6 +18,7 @@ from typing import Any, Final
 from streams.signatures.annotations import Annotations, is_history
 from streams.signatures.constraints import constraints_of
 from streams.signatures.default_instructions import default_instructions
+from streams.signatures.dspy_objects import of_dspy
 from streams.signatures.misfit import MisfitError
 from streams.signatures.names import name_problem
 from streams.signatures.parse import HISTORY_NAME, Declared, Reading
@@ -210,7 +211,7 @@ def _default(info: Info, kind: FieldType) -> tuple[object, str | None]:
         made = info.default_factory()
     elif info.default_factory is not None:
         return None, "a default that is made anew cannot be written down"
-    if hasattr(made, "model_dump"):
+    if hasattr(made, "model_dump") and not of_dspy(type(made)):
         made = made.model_dump()
     try:
         return checker(kind)(made), None

@@ -10,6 +10,7 @@ from streams.signatures.patterns import MAX_WEIGHT, weight_of
 from streams.signatures.scalars import is_int64
 from streams.signatures.special_texts import language_problem
 from streams.signatures.tokens import Position, Problem
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.tree import (
     Applied,
     Argument,
@@ -20,7 +21,7 @@ from streams.signatures.tree import (
     Named,
     TypeNode,
 )
-from streams.signatures.tuples import tuple_problem
+from streams.signatures.tuples import ANY_LENGTH, tuple_problem
 from streams.signatures.types import (
     BOOL,
     BYTES,
@@ -41,6 +42,7 @@ from streams.signatures.types import (
     OneOf,
     RecordOf,
     Scalar,
+    TupleListOf,
     TupleOf,
 )
 from streams.signatures.unknown import unknown_type
@@ -48,7 +50,12 @@ from streams.signatures.unknown import unknown_type
 SCALARS: Final[Mapping[str, Scalar]] = {
     kind.name: kind for kind in (STR, INT, FLOAT, BOOL, BYTES, DATE, DATETIME)
 }
-PLAIN: Final[Mapping[str, FieldType]] = {**SCALARS, "Image": IMAGE}
+PLAIN: Final[Mapping[str, FieldType]] = {
+    **SCALARS,
+    "Image": IMAGE,
+    "Tool": TOOL,
+    "ToolCalls": TOOL_CALLS,
+}
 """Types that are written as a name alone."""
 
 _BOUNDED: Final = frozenset({"str", "int", "float", "bytes", "Image"})
@@ -128,13 +135,21 @@ class Meaning:
 
     def _tuple(self, node: Applied) -> FieldType | None:
         if any(isinstance(argument, Dots) for argument in node.arguments):
-            return self._wrong(node.at, "a tuple of any length is a list: list[T]")
+            return self._tuple_list(node)
         items = [self.of(argument) for argument in node.arguments]
         known = tuple(item for item in items if item is not None)
         if len(known) < len(items):
             return None
         problem = tuple_problem(known)
         return self._wrong(node.at, problem) if problem else TupleOf(known)
+
+    def _tuple_list(self, node: Applied) -> FieldType | None:
+        match _split(node.arguments):
+            case [argument, Dots()], limits if not isinstance(argument, Dots):
+                item = self.of(argument)
+                return item and self._limited(TupleListOf(item), limits)
+            case _:
+                return self._wrong(node.at, ANY_LENGTH)
 
     def _decimal(self, node: Applied) -> FieldType | None:
         match [a.value for a in node.arguments[:2] if isinstance(a, Constant)]:

@@ -16,11 +16,12 @@ from streams.signatures.meaning import SCALARS
 from streams.signatures.names import name_problem
 from streams.signatures.parse import Types, parse_fields
 from streams.signatures.tokens import tokenize
+from streams.signatures.tool_records import CALLED_TOOL
 from streams.signatures.tree import Applied, Argument, Either, Named
 from streams.signatures.types import RecordOf
 from streams.signatures.unknown import ALLOWED, BARE
 
-_TAKEN: Final = frozenset({*SCALARS, *ALLOWED, *BARE})
+_TAKEN: Final = frozenset({*SCALARS, *ALLOWED, *BARE, CALLED_TOOL.name})
 
 
 def read_types(texts: Mapping[str, str]) -> tuple[Types, list[tuple[str, str]]]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from streams.signatures.dspy_objects import dspy_object
 from streams.signatures.misfit import MisfitError, unlike
 from streams.signatures.scalars import text
 from streams.signatures.types import CodeOf, ImageType
@@ -72,12 +73,8 @@ def language_problem(language: str) -> str | None:
 
 
 def _text_in(value: object, name: str, attribute: str) -> object:
-    # Known by their names: importing DSPy costs a second, and whoever has such an
-    # object has paid for it.
-    for made_by in type(value).__mro__:
-        if made_by.__module__.startswith("dspy.") and made_by.__name__ == name:
-            return getattr(value, attribute)
-    return value
+    found = dspy_object(value, name)
+    return value if found is None else getattr(found, attribute)
 
 
 def _is_address(said: str) -> bool:

@@ -17,6 +17,7 @@ from streams.errors import ConfigError
 from streams.signatures.constraints import anchored
 from streams.signatures.default_instructions import default_instructions
 from streams.signatures.to_dspy import name_problems
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import (
     BOOL,
     BYTES,
@@ -38,6 +39,7 @@ from streams.signatures.types import (
     OneOf,
     RecordOf,
     Scalar,
+    TupleListOf,
     TupleOf,
 )
 
@@ -99,12 +101,18 @@ class _Maker:
                 return self._limited(kind)
             case Choice():
                 return Literal[kind.values]
+            case TupleListOf():
+                return tuple[self.type(kind.item), ...]  # type: ignore[misc] # made at run time
             case ListOf():
                 return list[self.type(kind.item)]  # type: ignore[misc] # made at run time
             case TupleOf():
                 return tuple[tuple(map(self.type, kind.items))]  # type: ignore[misc] # likewise
             case MapOf():
                 return dict[str, self.type(kind.value)]  # type: ignore[misc] # likewise
+            case RecordOf() if kind == TOOL:
+                return dspy.Tool
+            case RecordOf() if kind == TOOL_CALLS:
+                return dspy.ToolCalls
             case RecordOf():
                 return self._model(kind)
             case OneOf():

@@ -15,6 +15,8 @@ from streams.errors import ConfigError
 from streams.signatures.default_instructions import default_instructions
 from streams.signatures.special_texts import is_image
 from streams.signatures.told import holds, told
+from streams.signatures.tool_objects import is_tool_record, tool_object
+from streams.signatures.tool_records import TOOL
 from streams.signatures.types import (
     BYTES,
     IMAGE,
@@ -33,6 +35,7 @@ from streams.signatures.types import (
     RecordOf,
     Scalar,
     ScalarName,
+    TupleListOf,
     TupleOf,
 )
 
@@ -88,12 +91,16 @@ def python_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
             return Literal[kind.values]
         case Limited():
             return python_type(kind.inner)
+        case TupleListOf():
+            return tuple[python_type(kind.item), ...]  # type: ignore[misc] # made at run time
         case ListOf():
             return list[python_type(kind.item)]  # type: ignore[misc] # made at run time
         case TupleOf():
             return tuple[tuple(map(python_type, kind.items))]  # type: ignore[misc] # likewise
         case MapOf():
             return dict[str, python_type(kind.value)]  # type: ignore[misc] # likewise
+        case RecordOf() if is_tool_record(kind):
+            return dspy.Tool if kind == TOOL else dspy.ToolCalls
         case RecordOf():
             return _record_type(kind)
         case OneOf():
@@ -108,8 +115,8 @@ def python_type(kind: FieldType) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
             return dspy.History
 
 
-def shown(kind: FieldType, value: Any) -> Any:  # noqa: ANN401 - one case a type
-    """Return *value* of *kind* with its images as DSPy's own, which LMs get to see.
+def shown(kind: FieldType, value: Any) -> Any:  # noqa: ANN401, PLR0911 - one case a type
+    """Return *value* of *kind* with images and tools as DSPy's own, as LMs see them.
 
     What has another type by now, as turns of a history may, stays as it is.
     """
@@ -122,6 +129,8 @@ def shown(kind: FieldType, value: Any) -> Any:  # noqa: ANN401 - one case a type
             return [shown(kind.item, item) for item in value]
         case MapOf(), dict():
             return {name: shown(kind.value, each) for name, each in value.items()}
+        case RecordOf(), dict() if is_tool_record(kind):
+            return tool_object(kind, value)
         case RecordOf(), dict():
             held = [field for field in kind.fields if field.name in value]
             return value | {f.name: shown(f.type, value[f.name]) for f in held}
@@ -158,6 +167,11 @@ def _problems(inputs: Sequence[Field], outputs: Sequence[Field]) -> list[str]:
             "text, and a transform make the image"
             for field in outputs
             if holds(field.type, IMAGE)
+        ),
+        *(
+            f"{field.name} is a Tool, which no LM writes: it writes ToolCalls"
+            for field in outputs
+            if holds(field.type, TOOL)
         ),
         *name_problems(inputs, outputs),
     ]

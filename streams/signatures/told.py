@@ -91,6 +91,7 @@ def holds(kind: FieldType, wanted: FieldType) -> bool:  # noqa: PLR0911 - one ca
         case OneOf():
             return any(holds(member, wanted) for member in kind.members)
         case RecordOf():
-            return any(holds(field.type, wanted) for field in kind.fields)
+            held = (field.type for field in kind.fields)
+            return kind == wanted or any(holds(each, wanted) for each in held)
         case _:
             return kind == wanted

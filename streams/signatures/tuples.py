@@ -5,9 +5,12 @@ to tell them apart; items of one Avro type may still have limits of their own.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from streams.signatures.alternatives import kind_of
 from streams.signatures.types import FLOAT, INT, FieldType, Limited, Scalar
+
+ANY_LENGTH: Final = "a tuple of any length is written tuple[T, ...]"
 
 
 def plain_items(items: Sequence[FieldType]) -> list[FieldType]:

@@ -58,6 +58,14 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class TupleListOf(ListOf):
+    """A list that is a tuple in Python, and nowhere else: ``tuple[T, ...]``."""
+
+    def __str__(self) -> str:
+        return f"tuple[{self.item}, ...]"
+
+
+@dataclass(frozen=True, slots=True)
 class TupleOf:
     """A fixed number of values, each of its own type: ``tuple[str, int]``."""
 
@@ -167,6 +175,7 @@ FieldType = (
     | DecimalOf
     | Choice
     | ListOf
+    | TupleListOf
     | TupleOf
     | MapOf
     | RecordOf

@@ -15,6 +15,8 @@ ALLOWED: Final = (
     "Decimal",
     "Image",
     "Code",
+    "Tool",
+    "ToolCalls",
     "list",
     "dict",
     "tuple",
@@ -25,9 +27,6 @@ ALLOWED: Final = (
 )
 _MEDIA: Final = (
     "an LM is given texts and images: send its text, or a record of `types:`"
-)
-_TOOLS: Final = (
-    "tools belong to a `react` stage, which calls them itself: name them there"
 )
 BARE: Final = {
     "list": "say of what: list[str]",
@@ -49,9 +48,7 @@ BARE: Final = {
     "File": _MEDIA,
     "Citations": "declare a record of `types:` with what you want of a citation",
     "Reasoning": "write a `reason` stage: it leaves its `reasoning`, a str",
-    "Tool": _TOOLS,
-    "ToolCalls": _TOOLS,
-    "ToolCallResults": _TOOLS,
+    "ToolCallResults": "declare a record of `types:` with what you tell of a call",
 }
 
 

@@ -12,6 +12,8 @@ from streams.signatures.limit_checks import limit_checker
 from streams.signatures.misfit import Checker, MisfitError, unlike
 from streams.signatures.scalars import SCALARS, decimal_checker, text
 from streams.signatures.special_texts import code_checker, image
+from streams.signatures.tool_checks import calls_checker, tool_checker
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import (
     Choice,
     CodeOf,
@@ -27,6 +29,7 @@ from streams.signatures.types import (
     OneOf,
     RecordOf,
     Scalar,
+    TupleListOf,
     TupleOf,
 )
 
@@ -58,6 +61,8 @@ def checker(kind: FieldType) -> Checker:  # noqa: C901, PLR0911 - one case a typ
 
 def _whole_checker(kind: ListOf | TupleOf | MapOf | RecordOf) -> Checker:
     match kind:
+        case TupleListOf():
+            return _tuple_list(kind)
         case ListOf():
             return _list(kind)
         case TupleOf():
@@ -65,7 +70,13 @@ def _whole_checker(kind: ListOf | TupleOf | MapOf | RecordOf) -> Checker:
         case MapOf():
             return _map(kind)
         case RecordOf():
-            return _record(kind)
+            return _record_checker(kind)
+
+
+def _record_checker(kind: RecordOf) -> Checker:
+    if kind == TOOL:
+        return tool_checker(_record(kind))
+    return calls_checker(_record(kind)) if kind == TOOL_CALLS else _record(kind)
 
 
 def _never(_value: object) -> object:
@@ -101,6 +112,15 @@ def _list(kind: ListOf) -> Checker:
             except MisfitError as misfit:
                 raise misfit.within(index) from None
         return checked
+
+    return check
+
+
+def _tuple_list(kind: TupleListOf) -> Checker:
+    check_list = _list(kind)
+
+    def check(value: object) -> tuple[Any, ...]:
+        return tuple(check_list(list(value) if type(value) is tuple else value))
 
     return check
 

@@ -1,6 +1,6 @@
 """The adapters of programs that are asked through DSPy: its words, safe to serve with.
 
-Three differences from DSPy's own, all for texts of strangers: markers of custom types
+Three differences from DSPy's own, all for texts of strangers: markers of images
 in a field stay text (``prompt.py`` says why), halves of characters become question
 marks, and an answer whose repair would hold up the event loop is refused
 (``reading.py`` says when).
@@ -24,6 +24,7 @@ from streams.stages.reading import (
     Reader,
     UnusableAnswerError,
     costs_too_much,
+    inner_types,
     sections,
 )
 from streams.stages.reading_json import JsonReader
@@ -37,6 +38,10 @@ READERS: Final[Mapping[AdapterName, Callable[[type[dspy.Signature]], Reader]]] =
     "xml": XmlReader,
 }
 """Who reads the answers that each adapter asks for."""
+
+
+_AS_TEXT: Final = (dspy.Code, dspy.Tool, dspy.ToolCalls)
+"""DSPy's types that a prompt has as texts or JSON, and never as blocks."""
 
 
 class UnshownHistoryError(Exception):
@@ -60,7 +65,7 @@ class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
         self._prompts: Mapping[type[dspy.Signature], tuple[Demos, Prompt]] = {
             signature: (demos, Prompt(self._plain, signature, demos))
             for signature, demos in known.items()
-            if not has_custom_types(signature)
+            if not has_blocks(signature)
         }
         self._readers: Mapping[type[dspy.Signature], Reader] = {
             signature: READERS[self.layout](signature)
@@ -81,7 +86,7 @@ class ServedAdapter(dspy.ChatAdapter):  # type: ignore[misc] # DSPy has no types
         """
         demos_then, prompt = self._prompts.get(signature, (None, None))
         if prompt is None or demos_then is not demos:
-            if has_custom_types(signature):
+            if has_blocks(signature):
                 # They need their markers; a text of a stranger is then one of them.
                 messages: list[Any] = super().format(signature, demos, inputs)
                 return messages
@@ -159,28 +164,35 @@ def serving_adapter(
     return served
 
 
-def has_custom_types(signature: type[dspy.Signature]) -> bool:
-    """Say whether a field is of a type that DSPy shows in a way of its own."""
-    return any(_is_custom(field.annotation) for field in signature.fields.values())
+def has_blocks(signature: type[dspy.Signature]) -> bool:
+    """Say whether a field is of a type that DSPy may show as a block of its own."""
+    shown = [field.annotation for field in signature.fields.values()]
+    return any(_holds_custom(each, _AS_TEXT, inner_types) for each in shown)
 
 
 def reads_alike(signature: type[dspy.Signature]) -> bool:
-    """Say whether our reader knows all its outputs: not DSPy's types, nor enums."""
+    """Say whether our reader knows all its outputs: few of DSPy's types, no enums."""
     wanted = [field.annotation for field in signature.output_fields.values()]
-    enums = any(isinstance(each, EnumMeta) for each in wanted)
-    return not enums and not any(
-        _is_custom(each) for each in wanted if not _is_code(each)
+    return not any(
+        isinstance(each, EnumMeta) or _holds_custom(each, (dspy.ToolCalls,), get_args)
+        for each in wanted
+        if not _is_one_of(each, (dspy.Code,))
     )
 
 
-def _is_code(annotation: Any) -> bool:  # noqa: ANN401 - any type
-    return isinstance(annotation, type) and issubclass(annotation, dspy.Code)
+def _holds_custom(
+    annotation: Any,  # noqa: ANN401 - any type
+    besides: tuple[type, ...],
+    parts: Callable[[Any], tuple[Any, ...]],
+) -> bool:
+    """Say whether *annotation*, or one of its *parts*, is of DSPy's, *besides* some."""
+    if _is_one_of(annotation, (CustomType,)):
+        return not _is_one_of(annotation, besides)
+    return any(_holds_custom(each, besides, parts) for each in parts(annotation))
 
 
-def _is_custom(annotation: Any) -> bool:  # noqa: ANN401 - any type
-    if isinstance(annotation, type) and issubclass(annotation, CustomType):
-        return True
-    return any(map(_is_custom, get_args(annotation)))
+def _is_one_of(annotation: Any, kinds: tuple[type, ...]) -> bool:  # noqa: ANN401 - any type
+    return isinstance(annotation, type) and issubclass(annotation, kinds)
 
 
 def _turns(

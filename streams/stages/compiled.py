@@ -78,9 +78,11 @@ def agrees(
     adapter, signature = program.adapter, program.signature
     for probe in probes:
         asked = program.messages(probe.inputs, probe.history)
-        if list(prompt.messages(probe.inputs, probe.history)) != asked:
+        shown, turns = program.inputs.shown, program.inputs.turns(probe.history)
+        if list(prompt.messages(shown(probe.inputs), turns)) != asked:
             return False
-        said = adapter.format_assistant_message_content(signature, probe.outputs)
+        outputs = shown(probe.outputs)
+        said = adapter.format_assistant_message_content(signature, outputs)
         if not _same_reading(program, reader, said):
             return False
     return _same_reading(program, reader, "There is no field in this answer.")
@@ -126,10 +128,11 @@ class CompiledStage:
             StageOutputError: the answer does not fit the signature.
             ModelError: the LM gave no answer.
         """
-        self._program.inputs.check(fields)
-        fields = json_value(fields)
+        inputs = self._program.inputs
+        inputs.check(fields)
+        fields = inputs.shown(json_value(fields))
         try:
-            messages = self._prompt.messages(fields, run.history)
+            messages = self._prompt.messages(fields, inputs.turns(run.history))
         except ValidationError as error:
             raise StageInputError(self.name, BAD_HISTORY) from error
         call = LMCall(messages=messages, params=self._params)

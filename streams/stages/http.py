@@ -20,6 +20,7 @@ from streams.errors import (
     HttpError,
     HttpStatusError,
     HttpUnreachableError,
+    OptionsError,
     StageInputError,
 )
 from streams.lms.openai_wire import NOT_YET, SERVER_ERRORS, TOO_MANY, retry_after_s
@@ -30,6 +31,7 @@ from streams.stage import Fields, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
 from streams.stages.http_answer import Taking, UselessBodyError
 from streams.stages.http_request import JSON, Asking, Request, UnsendableError, asking
+from streams.stages.template_checks import NO_INPUT
 from streams.versions import version_of
 
 METHODS: Final = ("GET", "POST")
@@ -169,6 +171,15 @@ def build_http(spec: StageSpec, shop: Workshop) -> HttpStage:
         OptionsError: with everything that is wrong with its keys.
     """
     return HttpStage(spec, _version(spec), asking(spec, shop.web))
+
+
+def unasked(spec: StageSpec, shop: Workshop) -> list[str]:
+    """Return what is wrong with how *spec* asks, whatever its inputs are called."""
+    try:
+        asking(spec, shop.web)
+    except OptionsError as error:
+        return [problem for problem in error.problems if NO_INPUT not in problem]
+    return []
 
 
 def _version(spec: StageSpec) -> str:

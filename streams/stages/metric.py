@@ -174,9 +174,10 @@ def build_metric(spec: StageSpec, _shop: Workshop) -> MetricStage:
         OptionsError: a yes or no is wanted, and nobody says from which score on.
     """
     by = spec.options["by"]
-    metric, threshold = METRICS[by], spec.options["threshold"]
+    metric, threshold = METRICS.get(by), spec.options["threshold"]
     problems = [*input_problems(by, spec.inputs), *output_problems(spec.outputs)]
-    if problems:
+    if problems or metric is None:
+        # A metric that nobody knows was told where the file was read.
         raise ConfigError(problems)
     wants_truth = any(field.type == BOOL for field in spec.outputs)
     if wants_truth and threshold is None and metric.graded:
@@ -197,7 +198,9 @@ def input_problems(by: str, inputs: tuple[Field, ...]) -> list[str]:
     """Return what is wrong with *inputs* of a stage that compares *by* a metric."""
     if len(inputs) != INPUTS:
         return ["compares two inputs: the answer, then what was expected"]
-    metric = METRICS[by]
+    metric = METRICS.get(by)
+    if metric is None:
+        return []
     allowed = (metric.answer, metric.expected)
     return [
         f"{by} compares {metric.compares}, {field.name} is {field.type}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streams.session import Turn
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import (
     Choice,
     CodeOf,
@@ -31,6 +32,19 @@ TEXTS: Final = (
 )
 
 IMAGES: Final = ("data:image/png;base64,iVBORw0KGgo=", "https://a.example/b.png")
+TOOLS: Final[tuple[Mapping[str, Any], ...]] = (
+    {
+        "name": "find",
+        "description": "Find «it»,\nor don't.",
+        "args": '{"text": {"type": "string", "default": "a \\"b\\" ü"}, "n": {}}',
+    },
+    {"name": "stop", "description": "", "args": "{}"},
+)
+CALLS: Final[tuple[Mapping[str, Any], ...]] = (
+    {"tool_calls": [{"name": "find", "args": '{"text": "<b> & [c]", "n": [1, null]}'}]},
+    {"tool_calls": [{"name": "stop", "args": "{}"}, {"name": "a.b", "args": "{}"}]},
+    {"tool_calls": []},
+)
 CODES: Final = ("def one():\n    return 1", "```\n1 + 1\n```", "")
 
 # Values as an LM is shown them: dates and the like are text.
@@ -100,6 +114,10 @@ def _sample(kind: FieldType, turn: int) -> Any:  # noqa: ANN401, C901, PLR0911, 
             return [_sample(kind.item, turn + at) for at in range(turn % 3)]
         case TupleOf():
             return [_sample(item, turn) for item in kind.items]
+        case RecordOf() if kind == TOOL:
+            return TOOLS[turn % len(TOOLS)]
+        case RecordOf() if kind == TOOL_CALLS:
+            return CALLS[turn % len(CALLS)]
         case RecordOf():
             return {f.name: _sample(f.type, turn) for f in kind.fields}
         case MapOf():

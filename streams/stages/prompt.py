@@ -5,8 +5,9 @@ pydantic adapter for every value; that is most of what a call costs. All of it i
 constant or trivial for the types that our signatures have.
 
 One deliberate difference: DSPy turns ``<<CUSTOM-TYPE-START-IDENTIFIER>>`` markers in
-user messages into content blocks, wherever they come from. Our fields have no custom
-types, so such a marker is a user's text, and stays text.
+user messages into content blocks, wherever they come from. Our fields have no types
+that need them (tools are shown as text), so such a marker is a user's text, and stays
+text.
 """
 
 import json
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import dspy
-from dspy.adapters.utils import format_field_value
+from dspy.adapters.utils import format_field_value, serialize_for_json
 
 from streams.session import Turn
 from streams.stage import Fields
@@ -125,7 +126,8 @@ def _shown(value: object, info: Any) -> str:  # noqa: ANN401 - pydantic's FieldI
     if kind in _PLAIN:
         return str(value)
     if kind is dict or (kind is list and info.annotation is not str):
-        return json.dumps(value, ensure_ascii=False)
+        # What JSON has no form for is a tool, or calls of some.
+        return json.dumps(value, ensure_ascii=False, default=serialize_for_json)
     # Lists in text fields, and whatever else: DSPy's own way, and its price.
     return str(format_field_value(field_info=info, value=value))
 

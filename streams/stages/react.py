@@ -13,7 +13,6 @@ import dspy
 
 from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError
-from streams.problems import meant
 from streams.programs import REASONING, Inputs, dspy_adapter
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import Field
@@ -31,7 +30,7 @@ from streams.stages.tool_calls import (
     shown_value,
 )
 from streams.stages.tried import tried
-from streams.tools import FINISH, TOOL_CALLS, Tool, ToolUse
+from streams.tools import FINISH, TOOL_CALLS, Tool, ToolUse, unknown_tools
 from streams.versions import version_of
 
 _TAKEN: Final = frozenset(
@@ -149,11 +148,7 @@ class ReactProgram:
 
 
 def _found(use: ToolUse, shop: Workshop) -> tuple[Tool, ...]:
-    problems = [
-        f"no tool is called {name}; {meant(name, shop.tools)}"
-        for name in use.tools
-        if name not in shop.tools
-    ]
+    problems = unknown_tools(use, shop.tools)
     if problems:
         raise ConfigError(problems)
     return tuple(shop.tools[name] for name in use.tools)

@@ -10,17 +10,22 @@ Text that is broken beyond :data:`REPAIR_BRACKETS` or :data:`REPAIR_CHARS` is re
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
 import dspy
 from dspy.adapters.chat_adapter import field_header_pattern
 from dspy.adapters.utils import apply_output_field_defaults, parse_value
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import is_typeddict
 
 REPAIR_BRACKETS: Final = 200
 REPAIR_CHARS: Final = 20_000
 """Both keep a repair under some 20 ms."""
+
+# Brackets of the texts in a text, and the backslash that could hide one.
+_ESCAPED: Final = re.compile(r"\\u00(?:5[bc]|7b)", re.IGNORECASE)
 
 _TRUTHS: Final = {"True": True, "False": False, "true": True, "false": False}
 
@@ -67,7 +72,10 @@ class Reader:
         try:
             return self._read(name, said)
         except ValidationError as error:
-            wrong = error.errors(include_input=False, include_url=False)[0]["msg"]
+            first = error.errors(include_input=False, include_url=False)[0]
+            # What DSPy's own validators say quotes the answer.
+            by_dspy = first["type"] == "value_error"
+            wrong = "cannot be read" if by_dspy else first["msg"]
             raise UnusableAnswerError(name, wrong) from error
         except (ValueError, RecursionError, MemoryError) as error:
             raise UnusableAnswerError(name, "cannot be read") from error
@@ -126,7 +134,7 @@ def _checked_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - 
 
 
 def _json_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any type
-    validate = TypeAdapter(annotation).validate_python
+    validate = validator_of(annotation)
 
     def read(text: str) -> Any:  # noqa: ANN401 - of type *annotation*
         if annotation is bool and text in _TRUTHS:
@@ -138,6 +146,41 @@ def _json_reader(annotation: Any) -> Callable[[str], Any]:  # noqa: ANN401 - any
         return validate(value) if value != "" else _repaired(text, annotation)
 
     return read
+
+
+def validator_of(annotation: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - any type
+    """Return what makes a value of JSON into one of type *annotation*."""
+    validate = TypeAdapter(annotation).validate_python
+    if not _holds_calls(annotation):
+        return validate
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - of type *annotation*
+        # Arguments may be texts, which DSPy repairs: in there as costly as outside.
+        if any(map(costs_too_much, _texts_in(value))):
+            raise ValueError
+        return validate(value)
+
+    return check
+
+
+def inner_types(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any type
+    """Return the types that *annotation* is made of: arguments, fields of a record."""
+    if is_typeddict(annotation):
+        return tuple(annotation.__annotations__.values())
+    return get_args(annotation)
+
+
+def _holds_calls(annotation: Any) -> bool:  # noqa: ANN401 - any type
+    inner = inner_types(annotation)
+    return annotation is dspy.ToolCalls or any(map(_holds_calls, inner))
+
+
+def _texts_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - of JSON
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(each)
 
 
 def costs_too_much(text: str) -> bool:
@@ -153,8 +196,10 @@ def costs_too_much(text: str) -> bool:
 
 def is_long(text: str) -> bool:
     """Say whether a repair of *text* could take too long."""
-    brackets = text.count("{") + text.count("[")
-    return len(text) > REPAIR_CHARS or brackets > REPAIR_BRACKETS
+    if len(text) > REPAIR_CHARS:
+        return True
+    brackets = text.count("{") + text.count("[") + len(_ESCAPED.findall(text))
+    return brackets > REPAIR_BRACKETS
 
 
 def _repaired(text: str, annotation: Any) -> Any:  # noqa: ANN401 - of that type

@@ -11,10 +11,14 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
-from pydantic import TypeAdapter
 
 from streams.programs import dspy_adapter
-from streams.stages.reading import Reader, UnusableAnswerError, is_long
+from streams.stages.reading import (
+    Reader,
+    UnusableAnswerError,
+    is_long,
+    validator_of,
+)
 
 ANSWER: Final = "the answer"
 NO_OBJECT: Final = "is no JSON object of these fields"
@@ -63,7 +67,7 @@ def values_of(signature: type[dspy.Signature]) -> Mapping[str, Callable[[Any], A
 def _taker_of(annotation: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - any type
     if annotation is str:
         return str
-    validate = TypeAdapter(annotation).validate_python
+    validate = validator_of(annotation)
     if get_origin(annotation) is not Literal:
         return validate
     allowed = get_args(annotation)

@@ -70,9 +70,11 @@ def read_template(section: Section) -> Mapping[str, Any]:
         _check(section, "text", text)
         return {"text": text or ""}
     texts = section.sub("text")
+    found: dict[str, str] = {}
     for name in said:
-        _check(texts, name, texts.text(name, needed=True))
-    return {"text": dict(said)}
+        found[name] = texts.text(name, needed=True) or ""
+        _check(texts, name, found[name])
+    return {"text": found}
 
 
 def build_template(spec: StageSpec, _shop: Workshop) -> TemplateStage:

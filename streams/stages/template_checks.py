@@ -47,6 +47,10 @@ _CALLS: Final[Mapping[str, tuple[int, str, Collection[str]]]] = {
 """Filters that call another filter or a test, and which argument names it."""
 
 
+NO_INPUT: Final = "no input is called"
+"""How a sentence begins about a name that nobody gives the template."""
+
+
 class TemplateTextError(Exception):
     """A text is no template that we compile; *problems* names every reason."""
 
@@ -109,7 +113,7 @@ def unknown_names(
         if name.name in unknown:
             lines.setdefault(name.name, name.lineno)
     return [
-        f"{place(source, line, name)}: no input is called {name}; {meant(name, known)}"
+        f"{place(source, line, name)}: {NO_INPUT} {name}; {meant(name, known)}"
         for name, line in lines.items()
     ]
 

@@ -9,11 +9,12 @@ from typing import Final
 
 from msgspec.structs import replace as replaced
 
-from streams.errors import ConfigError, StageBugError, StageOutputError
+from streams.errors import StageBugError, StageOutputError
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator, sentence
 from streams.stage import LM, Answer, Calls, Fields, LMCall, RunContext, StageOutcome
 from streams.stage_spec import StageSpec, Workshop
+from streams.trials import find_reward
 from streams.user_call import UserCall, source_fingerprint
 
 TEMPERATURE: Final = 1.0
@@ -58,12 +59,7 @@ class Judge:
         Raises:
             ConfigError: it is not there, or does not take inputs and outputs.
         """
-        function = shop.code.find(reward)
-        try:
-            inspect.signature(function).bind({}, {})
-        except (TypeError, ValueError) as error:
-            reason = f"{reward} cannot be called with inputs and outputs: {error}"
-            raise ConfigError([reason]) from error
+        function = find_reward(reward, shop.code)
         self._stage = spec.name
         self._check = Validator(leaves)
         self._reward = UserCall(function, shop.code.lane)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.calls import NO_USAGE
+from streams.cel_complaints import UNKNOWN
 from streams.conditions import compile_condition
 from streams.errors import ConditionError, ConfigError, OptionsError, RulesError
 from streams.planned import Condition
@@ -60,16 +61,15 @@ def build_validate(spec: StageSpec, _shop: Workshop) -> ValidateStage:
     """Return the stage that checks the inputs of *spec*.
 
     Raises:
-        ConfigError: its outputs are not those of a validate stage.
-        OptionsError: with everything that is wrong with its rules.
+        OptionsError: with everything that is wrong with its outputs and its rules.
     """
-    problems = output_problems(spec.outputs)
-    if problems:
-        raise ConfigError(problems)
+    wrong = [f"validate: {problem}" for problem in output_problems(spec.outputs)]
     types = {field.name: field.type for field in spec.inputs}
     rules: dict[str, Condition] = {}
-    wrong: list[str] = []
     for name, text in spec.options["rules"].items():
+        if text is None:
+            # It was no text, and that was told where the file was read.
+            continue
         try:
             rules[name] = compile_condition(text, types)
         except ConfigError as error:
@@ -77,6 +77,18 @@ def build_validate(spec: StageSpec, _shop: Workshop) -> ValidateStage:
     if wrong:
         raise OptionsError(wrong)
     return ValidateStage(spec, _version(spec), rules)
+
+
+def unread_rules(spec: StageSpec, _shop: Workshop) -> list[str]:
+    """Return what is wrong with the rules of *spec*, over whatever fields."""
+    wrong: list[str] = []
+    for name, text in spec.options["rules"].items():
+        try:
+            compile_condition(text or "true", {})
+        except ConfigError as error:
+            said = (each for each in error.problems if UNKNOWN not in each)
+            wrong += [f"rules.{name}: {problem}" for problem in said]
+    return wrong
 
 
 def output_problems(outputs: tuple[Field, ...]) -> list[str]:

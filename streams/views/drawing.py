@@ -121,7 +121,7 @@ def figure_of(node: Node) -> Figure:  # noqa: C901, PLR0911 - one case a node
         case FallbackNode():
             return _fallback(node.alternatives)
         case CallNode():
-            return _framed(f"pipeline {node.pipeline}", {"": node.body})
+            return _framed(f"pipeline {node.title}", {"": node.body})
 
 
 def shortened(text: str) -> str:

@@ -42,7 +42,7 @@ def flow_line(node: Node) -> str:  # noqa: C901, PLR0911 - one case a node
             renamed = [f"{k} = {v}" for k, v in node.inputs.items() if k != v]
             renamed += [f"{v} = {k}" for k, v in node.outputs.items() if k != v]
             given = f" with {', '.join(renamed)}" if renamed else ""
-            return f"pipeline {node.pipeline}{given} ({flow_line(node.body)})"
+            return f"pipeline {node.title}{given} ({flow_line(node.body)})"
 
 
 def _ways(lines: Iterable[str]) -> str:

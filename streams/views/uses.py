@@ -69,9 +69,9 @@ class _Uses:
                     self.makes(made, f"map {node.over}")
             case CallNode():
                 for ours in node.inputs.values():
-                    self.takes(ours, f"pipeline {node.pipeline}")
+                    self.takes(ours, f"pipeline {node.title}")
                 for ours in node.outputs.values():
-                    self.makes(ours, f"pipeline {node.pipeline}")
+                    self.makes(ours, f"pipeline {node.title}")
             case _:
                 return
 

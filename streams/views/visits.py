@@ -54,6 +54,6 @@ def _inside(node: Node) -> Iterator[tuple[str, Node]]:  # noqa: C901 - one case 
             for number, way in enumerate(node.alternatives, start=1):
                 yield f"fallback {number}", way
         case CallNode():
-            yield f"pipeline {node.pipeline}", node.body
+            yield f"pipeline {node.title}", node.body
         case StageNode():
             return

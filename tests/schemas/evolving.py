@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.shapes import request_schema, result_schema
 from streams.signatures.avro import avro_fields
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import (
     BOOL,
     BYTES,
@@ -28,6 +29,7 @@ from streams.signatures.types import (
     Maybe,
     OneOf,
     RecordOf,
+    TupleListOf,
     TupleOf,
 )
 from streams.signatures.validate import Validator
@@ -70,6 +72,8 @@ PLAIN = (
     TupleOf((INT, STR)),
     TupleOf((STR, Limited(INT, 0, 5))),
     TupleOf((STR, INT, INT)),
+    TupleListOf(INT),
+    TupleListOf(STR),
     OneOf((STR, INT)),
     OneOf((STR, FLOAT)),
     OneOf((STR, INT, BOOL)),
@@ -80,6 +84,8 @@ PLAIN = (
         Field(name="count", type=INT, required=False, default=1),
     ),
     RecordOf("Row", (Field(name="sku", type=STR),)),
+    TOOL,
+    TOOL_CALLS,
 )
 """Types that are close to each other: pairs of them fit about as often as not."""
 
@@ -154,6 +160,11 @@ SAMPLES = {
     CodeOf("python"): ["", "x = 1", "an unlikely address"],
     CodeOf("sql"): ["", "select", "an unlikely address"],
     BYTES: [b"", b"\xff\xfe", b"abcd"],
+    TOOL: [{"name": "f", "description": "", "args": '{"a": {}}'}],
+    TOOL_CALLS: [
+        {"tool_calls": []},
+        {"tool_calls": [{"name": "f", "args": "{}"}, {"name": "g", "args": "{}"}]},
+    ],
 }
 
 
@@ -168,6 +179,8 @@ def samples(kind):  # noqa: C901, PLR0911 - one case a type
         case Limited():
             near = [*samples(kind.inner), *_at_bounds(kind)]
             return [value for value in near if _fits(kind, value)]
+        case TupleListOf():
+            return list(map(tuple, samples(ListOf(kind.item))))
         case ListOf():
             inner = samples(kind.item)
             return [[], *([one] for one in inner), inner[:1] * 2, inner[:1] * 9]
@@ -181,7 +194,7 @@ def samples(kind):  # noqa: C901, PLR0911 - one case a type
             return [None, *samples(kind.inner)]
         case OneOf():
             return [value for member in kind.members for value in samples(member)]
-        case RecordOf():
+        case RecordOf() if kind not in (TOOL, TOOL_CALLS):
             return list(cover(kind.fields))
         case _ if kind in SAMPLES:
             return SAMPLES[kind]
@@ -221,7 +234,7 @@ def relaxed(kind):
         case Limited() | Maybe():
             return replace(kind, inner=relaxed(kind.inner))
         case ListOf():
-            return ListOf(relaxed(kind.item))
+            return replace(kind, item=relaxed(kind.item))
         case MapOf():
             return MapOf(relaxed(kind.value))
         case RecordOf():

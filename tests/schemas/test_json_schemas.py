@@ -112,6 +112,7 @@ def test_a_default_is_shown_as_json_holds_it(data, kind):
         ("a: date", ["2024-02-29"], ["2023-02-29", "20240229", 3]),
         ("a: datetime", ["2024-01-01T00:00:00Z"], ["2024-01-01T00:00:00", "now"]),
         ("a: tuple[str, int[0..]]", [["a", 1]], [["a"], ["a", -1], [1, "a"]]),
+        ("a: tuple[int, ..., 1..2]", [[1], [1, 2]], [[], [1, 2, 3], ["a"], 1]),
         ("a: str['[a-z]+']", ["abc"], ["abc1", "", "A"]),
         ("a: Literal[1, 2]", [1], [True, 3, "1"]),
         (
@@ -120,6 +121,16 @@ def test_a_default_is_shown_as_json_holds_it(data, kind):
             ["/etc/passwd", "http://", "http://x y", "data:image/png;base64,AAA"],
         ),
         ("a: Code['python']", ["x = 1", ""], [1]),
+        (
+            "a: Tool",
+            [{"name": "f"}, {"name": "f", "args": '{"a": {"type": "string"}}'}],
+            [{}, {"name": ""}, {"name": "a b"}, {"name": "f", "args": {}}, "f"],
+        ),
+        (
+            "a: ToolCalls",
+            [{"tool_calls": []}, {"tool_calls": [{"name": "f", "args": "{}"}]}],
+            [{}, [], {"tool_calls": [{}]}, {"tool_calls": [{"name": "f", "args": 1}]}],
+        ),
         ("a: int", [2**63 - 1], [2**63, True, 0.5]),
         ("a: dict[str, int, 1..2]", [{"k": 1}], [{}, {"k": "v"}]),
     ],

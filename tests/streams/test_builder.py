@@ -54,6 +54,7 @@ flow:
   - {parallel: {a: [facts], b: [tone]}}
   - {fallback: [[quick], [slow]]}
   - {pipeline: enrich@2, inputs: {mail: ticket}, outputs: {notes: remarks}}
+  - {pipeline: enrich@2, as: again, inputs: {mail: reply}}
 """
 
 
@@ -96,6 +97,7 @@ def desk(kinds):
             stage("quick", ask="ticket -> word"), stage("slow", ask="ticket -> word")
         )
         >> call("enrich@2", inputs={"mail": "ticket"}, outputs={"notes": "remarks"})
+        >> call("enrich@2", as_="again", inputs={"mail": "reply"})
     )
     return pipeline(
         "desk",
@@ -274,7 +276,7 @@ def unlike(flow: Steps) -> Steps:
     return Steps(items=items, stages=stages or {"s": {"predict": "x -> y"}})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(flow=FLOWS.map(unlike))
 def test_any_flow_survives_a_file(flow):
     built = pipeline("any", version=1, input="x", output="y", flow=flow)

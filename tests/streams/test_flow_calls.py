@@ -226,11 +226,21 @@ CASES = [
             "it float"
         ),
     ),
-    (CALL, f"{CALL}, {CALL}", "flow.2.pipeline: enrich runs twice"),
+    (
+        CALL,
+        f"{CALL}, {CALL}",
+        (
+            "flow.2.pipeline: another call is named enrich, at flow.1: write `as: "
+            "another_name`"
+        ),
+    ),
     (
         "  a: {",
         '  enrich_look: {ask: "ticket -> w"}\n  a: {',
-        "flow.1.pipeline: a stage of it would be called enrich_look, and there is one",
+        (
+            "flow.1.pipeline: a stage of it would be called enrich_look, and there is "
+            "one; name the call otherwise: `as: another_name`"
+        ),
     ),
 ]
 

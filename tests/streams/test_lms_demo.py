@@ -29,7 +29,8 @@ def test_every_type_of_output_gets_a_value_that_dspy_can_read(layout):
     answer = ask(
         "ticket: str -> a: str, b: bool, c: int, d: float, e: list[str], "
         "f: dict[str, int], g: Optional[str], h: int | None, i: list[list[int]], "
-        "j: Literal['x', 'y'], k: Literal[1, 2], l: list[Literal['p', 'q']]",
+        "j: Literal['x', 'y'], k: Literal[1, 2], l: list[Literal['p', 'q']], "
+        "m: tuple[int, ...], n: dspy.ToolCalls",
         layout,
         ticket=TICKET,
     )
@@ -40,6 +41,8 @@ def test_every_type_of_output_gets_a_value_that_dspy_can_read(layout):
     assert kinds["d"] is float
     assert kinds["e"] is kinds["i"] is kinds["l"] is list
     assert kinds["f"] is dict
+    assert kinds["m"] is tuple
+    assert kinds["n"] is dspy.ToolCalls
     assert answer["j"] in {"x", "y"}
     assert answer["k"] in {1, 2}
 

@@ -95,7 +95,7 @@ flow:
   - {map: [other], over: lines, each: line, collect: {line: lines}, width: 2}
   - {loop: [again], until: "true", max_iterations: 2}
   - {fallback: [[quick], [slow]]}
-  - {pipeline: enrich@2, inputs: {a: b}, outputs: {c: d}}
+  - {pipeline: enrich@2, as: first, inputs: {a: b}, outputs: {c: d}}
 """
 
 
@@ -159,6 +159,9 @@ MISTAKES = [
     ("[[quick], [slow]]", "[[quick]]"),
     ("[[quick], [slow]]", "[quick, slow]"),
     ("enrich@2", "enrich"),
+    ("as: first", "as: fir-st"),
+    ("as: first", "as: 3"),
+    ("as: first", "called: first"),
     ("inputs: {a: b}", "input: {a: b}"),
     ("inputs: {a: b}", "inputs: [a]"),
 ]

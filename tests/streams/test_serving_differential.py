@@ -31,6 +31,7 @@ from streams.signatures.types import (
     Maybe,
     OneOf,
     RecordOf,
+    TupleListOf,
     TupleOf,
 )
 from streams.stage_spec import StageSpec
@@ -70,6 +71,7 @@ TYPES = {
     "list_int": ListOf(INT),
     "list_label": ListOf(LABEL),
     "nested": ListOf(ListOf(FLOAT)),
+    "several": TupleListOf(INT),
     "map_int": MapOf(INT),
     "map_list": MapOf(ListOf(STR)),
     "maybe_str": Maybe(STR),
@@ -119,6 +121,7 @@ VALUES = {
     "list_int": st.lists(int64, max_size=4),
     "list_label": st.lists(st.sampled_from(LABEL.values), max_size=3),
     "nested": st.lists(st.lists(number, max_size=3), max_size=3),
+    "several": st.lists(int64, max_size=4),
     "map_int": st.dictionaries(text, int64, max_size=3),
     "map_list": st.dictionaries(text, st.lists(text, max_size=2), max_size=3),
     "maybe_str": st.none() | text,

@@ -110,6 +110,8 @@ ANNOTATIONS = [
     (list[Annotated[int, Field(ge=1)]], "list[int[1..]]"),
     (dict[str, list[float]], "dict[str, list[float]]"),
     (tuple[str, int], "tuple[str, int]"),
+    (tuple[str, ...], "tuple[str, ...]"),
+    (Annotated[tuple[Line, ...], Field(max_length=3)], "tuple[Line, ..., ..3]"),
     (Optional[str], "str | None"),  # noqa: UP045 - the older way to write it
     (Union[str, int, None], "str | int | None"),  # noqa: UP007 - likewise
     (str | list[str], "str | list[str]"),
@@ -120,6 +122,9 @@ ANNOTATIONS = [
     (list[dspy.Image], "list[Image]"),
     (dspy.Code["sql"], "Code['sql']"),
     (dspy.Code, "Code['python']"),
+    (dspy.Tool, "Tool"),
+    (list[dspy.Tool] | None, "list[Tool] | None"),
+    (dspy.ToolCalls, "ToolCalls"),
 ]
 
 
@@ -148,6 +153,16 @@ DEFAULTS = [
     (date, {"default": date(2026, 2, 28)}, "a: date = '2026-02-28'"),
     (Line, {"default": Line(sku="AB")}, "a: Line = {'sku': 'AB', 'count': 1}"),
     (int | None, {"ge": 1, "default": 2}, "a: int[1..] | None = 2"),
+    (
+        dspy.Image,
+        {"default": dspy.Image("https://a.example")},
+        "a: Image = 'https://a.example'",
+    ),
+    (
+        dspy.Tool,
+        {"default": dspy.Tool(len, name="size", desc="How long.", args={})},
+        "a: Tool = {'name': 'size', 'description': 'How long.', 'args': '{}'}",
+    ),
 ]
 
 
@@ -217,7 +232,6 @@ REFUSED = [
     (dict[int, str], {}, "Small.a: say of what: dict[str, str]"),
     (complex, {}, "Small.a: complex is no type that a field can have"),
     (Colour, {}, "Small.a: Colour is an Enum: write Literal['a', 'b']"),
-    (tuple[int, ...], {}, "Small.a: a tuple of any length is a list: list[T]"),
     (
         tuple[list[int], str],
         {},
@@ -237,7 +251,8 @@ REFUSED = [
         ),
     ),
     (Literal["a", 1], {}, "Small.a: Literal takes texts only, or whole numbers only"),
-    (dspy.Tool, {}, "Small.a: tools belong to a `react` stage, which calls them "),
+    (dspy.Tool | str, {}, "Small.a: Tool shares its place with nothing but None"),
+    (dspy.ToolCallResults, {}, "Small.a: declare a record of `types:` with what you"),
     (dspy.Audio, {}, "Small.a: an LM is given texts and images"),
     (list[dspy.History], {}, "Small.a[]: a history is an input of its own"),
     (pydantic.NaiveDatetime, {}, "Small.a: NaiveDatetime is no type that a field can"),

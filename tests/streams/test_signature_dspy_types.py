@@ -1,5 +1,7 @@
 """Images, code and histories: an LM is shown them as DSPy itself shows them."""
 
+from dataclasses import replace
+
 import dspy
 import pytest
 
@@ -7,6 +9,7 @@ from schemas.records import Usage
 from streams.clock import ManualClock
 from streams.errors import ConfigError, StageInputError
 from streams.lms.demo import DemoLM
+from streams.lms.demo_layouts import written
 from streams.lms.openai_wire import body_of
 from streams.session import Turn
 from streams.signatures.misfit import MisfitError
@@ -126,6 +129,18 @@ async def test_images_in_records_and_in_a_history_are_seen_too():
         for content in contents[1:]
     ]
     assert seen == [[CAT], [PNG, SVG]]
+
+
+@pytest.mark.parametrize("adapter", ["chat", "json", "xml"])
+async def test_images_that_are_in_records_only_are_seen(adapter):
+    spec, lm = spec_of("page: Page -> label"), Told(written({"label": "b"}, adapter))
+    spec = replace(spec, options={"adapter": adapter})
+    run = RunContext(request_id="r", clock=ManualClock(), calls=lm)
+    page = {"title": "t", "scan": PNG}
+    await build_predict(spec, asking(lm))({"page": page}, run)
+    (call,) = lm.calls
+    blocks = call.messages[-1]["content"]
+    assert [b["image_url"]["url"] for b in blocks if "image_url" in b] == [PNG]
 
 
 async def test_blocks_travel_to_a_server_as_they_are():

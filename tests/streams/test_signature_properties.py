@@ -1,5 +1,6 @@
 """Rules that hold for every type and value: texts, Avro and JSON bring them back."""
 
+import json
 from datetime import UTC, date
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from streams.signatures.parse import (
     parse_fields,
     parse_signature,
 )
+from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.tuples import tuple_problem
 from streams.signatures.types import (
     BOOL,
@@ -43,6 +45,7 @@ from streams.signatures.types import (
     Maybe,
     OneOf,
     RecordOf,
+    TupleListOf,
     TupleOf,
 )
 from streams.signatures.validate import Validator
@@ -92,7 +95,9 @@ tuples = (
     .filter(lambda items: tuple_problem(items) is None)
     .map(lambda items: TupleOf(tuple(items)))
 )
-special = st.sampled_from([IMAGE, Limited(IMAGE, None, 60), CodeOf("python")])
+special = st.sampled_from(
+    [IMAGE, Limited(IMAGE, None, 60), CodeOf("python"), TOOL, TOOL_CALLS]
+)
 leaves = st.one_of(
     scalars, exact, choices, limits, tuples, special, st.sampled_from([LINE, ORDER])
 )
@@ -112,6 +117,7 @@ def _larger(inner):
     return st.one_of(
         inner.map(ListOf),
         inner.map(MapOf),
+        inner.map(TupleListOf),
         inner.map(ListOf).map(lambda kind: Limited(kind, 1, 3)),
         inner.map(_optional),
         unions,
@@ -134,6 +140,8 @@ def values_of(kind):  # noqa: C901, PLR0911, PLR0912 - one case a type
             return st.lists(values_of(kind.inner.item), min_size=1, max_size=3)
         case Limited():
             return values_of(kind.inner).filter(lambda value: _allowed(kind, value))
+        case TupleListOf():
+            return st.lists(values_of(kind.item), max_size=3).map(tuple)
         case ListOf():
             return st.lists(values_of(kind.item), max_size=3)
         case MapOf():
@@ -148,11 +156,37 @@ def values_of(kind):  # noqa: C901, PLR0911, PLR0912 - one case a type
             return st.sampled_from(IMAGES)
         case CodeOf():
             return texts
+        case RecordOf() if kind == TOOL:
+            tools = _called(st.just({}) | st.just({"type": "string"}))
+            described = st.tuples(tools, texts)
+            return described.map(lambda pair: {**pair[0], "description": pair[1]}).map(
+                checker(kind)
+            )
+        case RecordOf() if kind == TOOL_CALLS:
+            calls = st.lists(_called(json_values), max_size=2)
+            return calls.map(lambda made: checker(kind)({"tool_calls": made}))
         case RecordOf():
             held = {field.name: values_of(field.type) for field in kind.fields}
             return st.fixed_dictionaries(held).map(checker(kind))
         case _:
             return SCALARS[kind.name]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 2**64) | st.floats(0, 1) | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner),
+    max_leaves=3,
+)
+
+
+def _called(args):
+    """Return a strategy for records with a name, and with *args* as JSON."""
+    return st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["find", "a.b-C_9", "x" * 128]),
+            "args": st.dictionaries(texts, args, max_size=2).map(json.dumps),
+        }
+    )
 
 
 SCALARS = {

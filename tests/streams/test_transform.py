@@ -25,6 +25,7 @@ from streams.signatures.types import (
     MapOf,
     Maybe,
     OneOf,
+    TupleListOf,
     TupleOf,
 )
 from streams.stage_spec import StageSpec, Workshop
@@ -272,7 +273,7 @@ def test_a_function_without_annotations_still_has_inputs():
         (tuple[str, int], TupleOf((STR, INT))),
         (tuple[date, datetime], None),
         (list, None),
-        (tuple[str, ...], None),
+        (tuple[str, ...], TupleListOf(STR)),
     ],
 )
 def test_annotations_mean_what_they_mean_in_signatures(hint, kind):
