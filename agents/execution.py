@@ -22,7 +22,7 @@ from streams.clock import Clock
 from streams.errors import StageBugError
 from streams.journal import Entry, Journal, entry_key, pack, unpack
 from streams.plan import Pipeline
-from streams.run import RunStart
+from streams.running.run import RunStart
 from streams.session import Session
 from streams.settlement import Progress, Publish, RunEnd, Settlement, Write
 

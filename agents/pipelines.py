@@ -21,7 +21,7 @@ from agents.task import Admitted, View
 from schemas.errors import SchemaError, UnknownSchemaError
 from streams.config import Settings
 from streams.errors import StageBugError, StateError, StateNewerError
-from streams.run import run
+from streams.running.run import run
 from streams.settlement import Publish, Settlement
 
 log = structlog.get_logger(__name__)

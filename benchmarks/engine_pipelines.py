@@ -10,13 +10,13 @@ from streams.catalog import toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.journal import Journal
+from streams.language.stage_spec import StageKind, StageSpec, Workshop
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
 from streams.plan import Pipeline
-from streams.run import RunStart, run
+from streams.running.run import RunStart, run
 from streams.settlement import RunEnd
 from streams.stage import Fields, RunContext, Stage, StageOutcome
-from streams.stage_spec import StageKind, StageSpec, Workshop
 
 LATENCY_S: Final = 0.2
 """What the stages take whose parallel runs are measured."""

@@ -18,10 +18,10 @@ from typing import Any
 
 from streams.catalog import STAGE_KINDS
 from streams.errors import ConfigError
-from streams.pipeline_file import PipelineText, read_pipeline
-from streams.problems import Problems
-from streams.stage_spec import StageKind
-from streams.yaml_text import Plain
+from streams.language.pipeline_file import PipelineText, read_pipeline
+from streams.language.problems import Problems
+from streams.language.stage_spec import StageKind
+from streams.language.yaml_text import Plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

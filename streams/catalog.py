@@ -9,19 +9,22 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from streams.adapter_choice import ADAPTER_KEYS, read_adapter
 from streams.clock import Clock
 from streams.config import Settings
+from streams.language.adapter_choice import ADAPTER_KEYS, read_adapter
+from streams.language.program_file import PROGRAM_KEYS, read_program
+from streams.language.section import Section
+from streams.language.stage_spec import StageKind, StageSpec, Workshop
+from streams.language.tools import USE_KEYS, read_tool_use
+from streams.language.trials import TRIAL_KEYS, read_trials
+from streams.language.web import Web
 from streams.lms.opening import open_lm, option_problems
 from streams.lms.options import Options
 from streams.lms.providers import PROVIDERS, Provider
 from streams.metrics import Recorder
 from streams.pipeline import Toolbox
-from streams.program_file import PROGRAM_KEYS, read_program
-from streams.section import Section
 from streams.signatures.types import Field
 from streams.stage import Stage
-from streams.stage_spec import StageKind, StageSpec, Workshop
 from streams.stages.metric import METRIC_KEYS, build_metric, read_metric
 from streams.stages.transform import (
     TRANSFORM_KEYS,
@@ -35,10 +38,7 @@ from streams.stages.validate import (
     read_validate,
     unread_rules,
 )
-from streams.tools import USE_KEYS, read_tool_use
-from streams.trials import TRIAL_KEYS, read_trials
 from streams.user_code import UserCode
-from streams.web import Web
 
 # ruff: noqa: PLC0415 - the late imports are this file's purpose
 

@@ -1,27 +1,29 @@
 """Compile pipelines: from files to values that a run can trust.
 
 Everything is checked here, once, and every problem is reported, so that nothing about
-a pipeline can go wrong later than the start of a worker. ``streams/compiler.py`` does
-it for one file; here are the folder, and what files know of each other.
+a pipeline can go wrong later than the start of a worker. For one file
+``streams/compiling/compiler.py`` does it; here are the folder, and what files know of
+each other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streams.callees import OtherFile, Others
-from streams.compiler import Compiler, Site
+from streams.compiling.callees import OtherFile, Others
+from streams.compiling.compiler import Compiler, Site
+from streams.compiling.opened_lms import OpenedLMs
+from streams.compiling.toolbox import Toolbox
 from streams.errors import ConfigError
-from streams.flow_file import items_of
-from streams.flow_text import PipelineItem
-from streams.library_file import read_library
-from streams.opened_lms import OpenedLMs
-from streams.pipeline_file import PipelineText, read_pipeline
-from streams.plan import Pipeline, SessionPolicy
+from streams.language.flow_file import items_of
+from streams.language.flow_text import PipelineItem
+from streams.language.library_file import read_library
+from streams.language.pipeline_file import PipelineText, read_pipeline
+from streams.language.problems import Problems
+from streams.language.yaml_text import plain_values
+from streams.plan import Pipeline
 from streams.planned import PlannedStage
-from streams.problems import Problems
-from streams.toolbox import Toolbox
-from streams.yaml_text import plain_values
+from streams.session import SessionPolicy
 
 __all__ = [
     "Pipeline",

@@ -14,9 +14,9 @@ from streams.editor_schema.file_keys import FILE_KEYS
 from streams.editor_schema.flow_items import DEFINITIONS
 from streams.editor_schema.stage_keys import KIND_KEYS, NEEDED, STAGE_KEYS
 from streams.editor_schema.words import SIGNATURE, TARGET, Schema, object_of
-from streams.pipeline_file import KEYS
-from streams.stage_file import stage_keys
-from streams.stage_spec import StageKind
+from streams.language.pipeline_file import KEYS
+from streams.language.stage_file import stage_keys
+from streams.language.stage_spec import StageKind
 
 
 def pipeline_schema_text() -> str:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 import yaml
 from yaml.representer import BaseRepresenter
 
-from streams.flow_text import (
+from streams.language.flow_text import (
     FallbackItem,
     Item,
     Items,
@@ -16,10 +16,10 @@ from streams.flow_text import (
     StageItem,
     WhenItem,
 )
-from streams.pipeline_file import PipelineText
-from streams.plan import SessionPolicy
-from streams.tools import ToolText
-from streams.yaml_text import Plain
+from streams.language.pipeline_file import PipelineText
+from streams.language.tools import ToolText
+from streams.language.yaml_text import Plain
+from streams.session import SessionPolicy
 
 # Of lines, in characters: a folded signature is hard to read.
 WIDTH: Final = 10_000

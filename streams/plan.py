@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from schemas.shapes import (
     or_null,
@@ -11,32 +11,12 @@ from schemas.shapes import (
     stage_result_schema,
 )
 from streams.planned import Node, PlannedStage
-from streams.session import Session
+from streams.session import SessionPolicy
+from streams.settlement import ProgressEvents
 from streams.signatures.avro import avro_fields
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
 from streams.stage import LM, Connected
-
-ProgressEvents = Literal["finished", "all"]
-"""``finished``: also of what was skipped. ``all``: of beginnings and percents too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionPolicy:
-    """What a pipeline remembers of a session."""
-
-    ttl_s: float | None
-    """Seconds after which an unused session begins anew; None for never."""
-    keep: int
-    """Answered requests that the history holds at most."""
-
-    def opened(
-        self, stored: Session | None, session_id: str, *, now_ms: int
-    ) -> Session:
-        """Return the session to go on with: a new one if none is left of *stored*."""
-        if stored is None or stored.expired(self.ttl_s, now_ms):
-            return Session(session_id=session_id)
-        return stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

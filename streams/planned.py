@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
+from streams.language.stage_spec import StageSpec
 from streams.retry import RetryPolicy
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator
 from streams.stage import LM, Fields, Stage
-from streams.stage_spec import StageSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

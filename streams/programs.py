@@ -8,16 +8,16 @@ import dspy
 import orjson
 from msgspec.structs import replace
 
-from streams.adapter_choice import DEFAULT, AdapterName, adapter_of
 from streams.errors import ConfigError, StageInputError
 from streams.json_form import json_form
+from streams.language.adapter_choice import DEFAULT, AdapterName, adapter_of
+from streams.language.stage_spec import StageSpec
 from streams.session import Turn
 from streams.signatures.to_dspy import dspy_signature, shown
 from streams.signatures.told import holds
 from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import IMAGE, STR, Field, FieldType, HistoryType
 from streams.stage import LM, Fields
-from streams.stage_spec import StageSpec
 from streams.versions import version_of
 
 Kind = Literal["predict", "reason"]

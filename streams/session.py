@@ -1,6 +1,7 @@
 """The memory of one session id, as a value: every turn makes a new one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -82,3 +83,21 @@ class Session(Struct, frozen=True, kw_only=True):
             )
         except (ValueError, TypeError) as error:
             raise StateError(what, f"damaged: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPolicy:
+    """What a pipeline remembers of a session."""
+
+    ttl_s: float | None
+    """Seconds after which an unused session begins anew; None for never."""
+    keep: int
+    """Answered requests that the history holds at most."""
+
+    def opened(
+        self, stored: Session | None, session_id: str, *, now_ms: int
+    ) -> Session:
+        """Return the session to go on with: a new one if none is left of *stored*."""
+        if stored is None or stored.expired(self.ttl_s, now_ms):
+            return Session(session_id=session_id)
+        return stored

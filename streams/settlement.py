@@ -8,6 +8,10 @@ from schemas.records import Result, Source, StageResult
 from streams.journal import Entry
 from streams.session import Session
 
+ProgressEvents = Literal["finished", "all"]
+"""Of what there are stage records. ``finished``: also of what was skipped. ``all``: of
+beginnings and percents too."""
+
 Role = Literal["requests", "stages", "results", "dlq"]
 """What a topic is for: ``<prefix>.<pipeline>.<role>``."""
 

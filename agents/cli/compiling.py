@@ -7,10 +7,10 @@ from agents.cli.invocation import Invocation
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.errors import ConfigError
+from streams.language.problems import meant
 from streams.metrics import NullRecorder, Recorder
 from streams.pipeline import Toolbox, compile_file, compile_folder, compile_text
 from streams.plan import Pipeline
-from streams.problems import meant
 
 
 def compiled(

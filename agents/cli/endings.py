@@ -6,7 +6,7 @@ from agents.exit_codes import ExitCode
 from agents.failures import EdgeError
 from schemas.errors import SchemaError
 from streams.errors import ConfigError, StreamsError
-from streams.problems import located
+from streams.language.problems import located
 
 
 def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:

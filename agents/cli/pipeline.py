@@ -15,7 +15,7 @@ from agents.cli.starter import starter_path, starter_text
 from agents.cli.verbs import Verb
 from agents.exit_codes import ExitCode
 from streams.errors import ConfigError
-from streams.problems import Problem, located
+from streams.language.problems import Problem, located
 
 FOLDER = click.argument(
     "folder", required=False, type=click.Path(path_type=Path, file_okay=False)

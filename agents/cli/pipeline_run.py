@@ -25,8 +25,8 @@ from streams.clock import SystemClock
 from streams.journal import Journal
 from streams.metrics import NullRecorder
 from streams.plan import Pipeline
-from streams.run import RunStart
-from streams.run import run as run_pipeline
+from streams.running.run import RunStart
+from streams.running.run import run as run_pipeline
 from streams.session import Session, Turn
 from streams.settlement import Progress, RunEnd
 

@@ -16,9 +16,9 @@ from streams.editor_schema.words import (
     text,
     whole,
 )
-from streams.pipeline_file import MAX_HISTORY, MAX_VERSION, RESERVED
+from streams.language.pipeline_file import MAX_HISTORY, MAX_VERSION, RESERVED
+from streams.language.tools import KEYS as TOOL_KEYS
 from streams.signatures.validate import EXTRAS
-from streams.tools import KEYS as TOOL_KEYS
 
 _OPTION: Final[Mapping[str, Schema]] = {
     "model": text("local/demo, or provider/model: openai/gpt-5-mini."),

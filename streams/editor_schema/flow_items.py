@@ -13,7 +13,7 @@ from streams.editor_schema.words import (
     text,
     whole,
 )
-from streams.flow_file import MAX_ITERATIONS, MAX_WIDTH
+from streams.language.flow_file import MAX_ITERATIONS, MAX_WIDTH
 
 
 def _item(key: str, value: Schema, others: Mapping[str, Schema], needed: str) -> Schema:

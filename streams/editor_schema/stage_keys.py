@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from streams.adapter_choice import ADAPTERS, DEFAULT
 from streams.editor_schema.words import (
     DURATION,
     SIGNATURE,
@@ -14,10 +13,11 @@ from streams.editor_schema.words import (
     text,
     whole,
 )
-from streams.program_file import MOST_THREADS
-from streams.stage_file import MAX_ATTEMPTS
-from streams.tools import MOST_CALLS
-from streams.trials import MOST_TRIES
+from streams.language.adapter_choice import ADAPTERS, DEFAULT
+from streams.language.program_file import MOST_THREADS
+from streams.language.stage_file import MAX_ATTEMPTS
+from streams.language.tools import MOST_CALLS
+from streams.language.trials import MOST_TRIES
 
 _TRIALS: Final = object_of(
     {

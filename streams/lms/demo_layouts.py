@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from streams.adapter_choice import AdapterName
+from streams.language.adapter_choice import AdapterName
 
 Values = Mapping[str, Any]
 

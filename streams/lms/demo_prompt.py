@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from streams.adapter_choice import AdapterName
+from streams.language.adapter_choice import AdapterName
 
 OUTPUTS_BEGIN: Final = "Your output fields are:\n"
 OUTPUTS_END: Final = "\nAll interactions will be structured"

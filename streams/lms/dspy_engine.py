@@ -20,8 +20,8 @@ from dspy.lm15 import Usage as Tokens
 from dspy.utils.exceptions import ContextWindowExceededError
 
 from schemas.records import Usage
-from streams.adapter_choice import AdapterName
 from streams.errors import ModelContextError, StreamsError
+from streams.language.adapter_choice import AdapterName
 from streams.stage import LM, Answer, Calls, LMCall
 
 PARAMS: Final = ("temperature", "max_tokens", "top_p", "seed")

@@ -15,8 +15,8 @@ from dspy.adapters.types.base_type import Type as CustomType
 from dspy.utils.exceptions import AdapterParseError
 from pydantic import ValidationError
 
-from streams.adapter_choice import DEFAULT, AdapterName
 from streams.json_form import encodable
+from streams.language.adapter_choice import DEFAULT, AdapterName
 from streams.programs import dspy_adapter
 from streams.session import Turn
 from streams.stages.prompt import Prompt, history_field

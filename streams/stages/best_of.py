@@ -9,9 +9,9 @@ the run repeats the attempt, and finds the tries that were made in its journal.
 
 from schemas.records import Usage
 from streams.errors import StageOutputError
+from streams.language.trials import Trials
 from streams.stage import Fields, RunContext, Stage, StageOutcome
 from streams.stages.trying import Judge, Tries, one_try
-from streams.trials import Trials
 from streams.versions import version_of
 
 

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from streams.errors import StageInputError, StageOutputError
 from streams.json_form import json_value
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.lms.dspy_engine import params_for
 from streams.programs import Kind, Program, outputs_of
 from streams.stage import Fields, LMCall, RunContext, Stage, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.adapter import READERS, reads_alike, serving_adapter
 from streams.stages.asking import BAD_HISTORY, ModuleStage, Ready
 from streams.stages.probes import Probe, probes_of

@@ -23,12 +23,12 @@ from streams.errors import (
     OptionsError,
     StageInputError,
 )
+from streams.language.problems import meant
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.lms.openai_wire import NOT_YET, SERVER_ERRORS, TOO_MANY, retry_after_s
 from streams.lms.openai_wire import header_id as as_header
-from streams.problems import meant
-from streams.section import Section
 from streams.stage import Fields, RunContext, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.http_answer import Taking, UselessBodyError
 from streams.stages.http_request import JSON, Asking, Request, UnsendableError, asking
 from streams.stages.template_checks import NO_INPUT

@@ -6,9 +6,9 @@ from typing import Any, Final, Self
 
 import orjson
 
+from streams.language.stage_spec import StageSpec
 from streams.signatures.fitting import fits
 from streams.signatures.types import STR
-from streams.stage_spec import StageSpec
 
 NO_JSON: Final = "its answer is no JSON"
 NO_UTF8: Final = "its answer is no UTF-8"

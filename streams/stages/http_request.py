@@ -14,10 +14,10 @@ import orjson
 
 from streams.errors import ConfigError, OptionsError
 from streams.json_form import json_value
-from streams.stage_spec import StageSpec
+from streams.language.stage_spec import StageSpec
+from streams.language.web import Web
 from streams.stages.template_checks import TemplateTextError, unfiltered
 from streams.stages.template_text import RenderError, TemplateText
-from streams.web import Web
 
 Method = Literal["GET", "POST"]
 

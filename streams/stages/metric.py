@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from streams.calls import NO_USAGE
 from streams.errors import ConfigError, OptionsError, StageInputError
-from streams.problems import meant
+from streams.language.problems import meant
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.scores import things, words
 from streams.scores.common_parts import TooLongError
-from streams.section import Section
 from streams.signatures.fitting import fits
 from streams.signatures.types import (
     BOOL,
@@ -28,7 +29,6 @@ from streams.signatures.types import (
     ListOf,
 )
 from streams.stage import Fields, RunContext, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
 from streams.versions import version_of
 
 METRIC_KEYS: Final = ("by", "threshold", "tolerance", "relative")

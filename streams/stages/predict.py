@@ -1,7 +1,7 @@
 """``predict``: ask the LM once, straight for the outputs of the signature."""
 
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.stage import Stage
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.compiled import build
 
 

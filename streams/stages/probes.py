@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from streams.language.stage_spec import StageSpec
 from streams.session import Turn
 from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.types import (
@@ -23,7 +24,6 @@ from streams.signatures.types import (
     Scalar,
     TupleOf,
 )
-from streams.stage_spec import StageSpec
 
 TEXTS: Final = (
     "Nothing works since Monday.",

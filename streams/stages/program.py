@@ -7,11 +7,11 @@ from functools import partial
 
 import dspy
 
-from streams.program_file import ProgramUse
+from streams.language.program_file import ProgramUse
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.programs import outputs_of
 from streams.signatures.types import Field
 from streams.stage import Stage
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.compiled import Load, build, nothing_saved
 from streams.stages.react import build_react, react_outputs
 from streams.stages.saved import load_state

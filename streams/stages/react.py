@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import dspy
 
-from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError
+from streams.language.adapter_choice import adapter_of
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.tools import FINISH, TOOL_CALLS, Tool, ToolUse, unknown_tools
 from streams.programs import REASONING, Inputs, dspy_adapter
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import Field
 from streams.stage import Fields, RunContext, Stage
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.adapter import serving_adapter
 from streams.stages.asking import ModuleStage, Ready
 from streams.stages.compiled import Load, nothing_saved
@@ -30,7 +31,6 @@ from streams.stages.tool_calls import (
     shown_value,
 )
 from streams.stages.tried import tried
-from streams.tools import FINISH, TOOL_CALLS, Tool, ToolUse, unknown_tools
 from streams.versions import version_of
 
 _TAKEN: Final = frozenset(

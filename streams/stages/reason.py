@@ -1,9 +1,9 @@
 """``reason``: let the LM think aloud first, then give the outputs of the signature."""
 
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.programs import outputs_of
 from streams.signatures.types import Field
 from streams.stage import Stage
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.compiled import build
 
 

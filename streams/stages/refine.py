@@ -14,14 +14,14 @@ import orjson
 from dspy.predict.refine import OfferFeedback, inspect_modules, recursive_mask
 
 from schemas.records import Usage
-from streams.adapter_choice import DEFAULT, AdapterName
 from streams.errors import StageOutputError
+from streams.language.adapter_choice import DEFAULT, AdapterName
+from streams.language.trials import Trials
 from streams.stage import Fields, RunContext, StageOutcome
 from streams.stages.adapter import serving_adapter
 from streams.stages.asking import Manner, ModuleStage, Trace, ask_module
 from streams.stages.hints import NO_ADVICE, HintingAdapter
 from streams.stages.trying import Judge, Tries, one_try
-from streams.trials import Trials
 from streams.versions import version_of
 
 

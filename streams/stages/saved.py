@@ -8,7 +8,12 @@ from typing import Final
 import dspy
 
 from streams.errors import ConfigError
-from streams.program_state import SavedField, SavedPredictor, SavedState, read_state
+from streams.language.program_state import (
+    SavedField,
+    SavedPredictor,
+    SavedState,
+    read_state,
+)
 
 log: Final = logging.getLogger(__name__)
 

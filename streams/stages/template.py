@@ -11,7 +11,8 @@ import orjson
 
 from streams.calls import NO_USAGE
 from streams.errors import OptionsError, StageOutputError, TemplateError
-from streams.section import Section
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.signatures.types import (
     Choice,
     CodeOf,
@@ -25,7 +26,6 @@ from streams.signatures.types import (
     Scalar,
 )
 from streams.stage import Fields, RunContext, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.template_checks import TemplateTextError, parsed
 from streams.stages.template_text import RenderError, TemplateText
 from streams.versions import version_of

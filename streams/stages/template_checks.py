@@ -11,7 +11,7 @@ from typing import Final
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from streams.problems import meant
+from streams.language.problems import meant
 from streams.stages.template_filters import FILTERS
 from streams.stages.template_sandbox import LOOP, SANDBOX, TESTS
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from jinja2 import nodes
 
-from streams.problems import meant
+from streams.language.problems import meant
 from streams.signatures.types import (
     Field,
     FieldType,

@@ -19,8 +19,8 @@ from msgspec import Struct
 from msgspec import json as msgspec_json
 
 from streams.json_form import encodable
+from streams.language.tools import FINISH, Tool
 from streams.stage import Calls
-from streams.tools import FINISH, Tool
 
 RESULT_CHARS: Final = 20_000
 """Of what a tool returned, as its LM reads it again with every later turn."""

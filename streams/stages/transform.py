@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from streams.calls import NO_USAGE
 from streams.errors import ConfigError, StageBugError, StageOutputError
-from streams.section import Section
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.signatures.from_function import call_problem, read_function
 from streams.signatures.parse import Reading
 from streams.signatures.types import Choice, Scalar
 from streams.stage import Fields, RunContext, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
 from streams.user_call import UserCall, UserCodeError, source_fingerprint
 from streams.user_code import Function, UserCode
 

@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 import dspy
 
-from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError
+from streams.language.adapter_choice import adapter_of
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.trials import Trials
 from streams.signatures.types import Field
 from streams.stage import Stage
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.asking import ModuleStage
 from streams.stages.best_of import BestOf
 from streams.stages.hints import HINT
 from streams.stages.refine import Refined
 from streams.stages.trying import Judge
-from streams.trials import Trials
 
 Asked = Callable[[], tuple[ModuleStage, dspy.Module]]
 

@@ -10,11 +10,11 @@ from typing import Final
 from msgspec.structs import replace as replaced
 
 from streams.errors import StageBugError, StageOutputError
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.trials import find_reward
 from streams.signatures.types import Field
 from streams.signatures.validate import Validator, sentence
 from streams.stage import LM, Answer, Calls, Fields, LMCall, RunContext, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
-from streams.trials import find_reward
 from streams.user_call import UserCall, source_fingerprint
 
 TEMPERATURE: Final = 1.0

@@ -6,14 +6,14 @@ from types import MethodType
 
 import dspy
 
-from streams.adapter_choice import adapter_of
 from streams.errors import ConfigError, StageOutputError
-from streams.program_file import ProgramUse
+from streams.language.adapter_choice import adapter_of
+from streams.language.program_file import ProgramUse
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.programs import Inputs
 from streams.signatures.from_function import call_problem
 from streams.signatures.to_dspy import dspy_signature
 from streams.stage import Fields
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.adapter import serving_adapter
 from streams.stages.asking import ModuleStage, OnThreads, Ready, Way, on_loop
 from streams.stages.compiled import Load

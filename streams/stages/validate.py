@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.calls import NO_USAGE
-from streams.cel_complaints import UNKNOWN
-from streams.conditions import compile_condition
+from streams.conditions.cel import compile_condition
+from streams.conditions.complaints import UNKNOWN
 from streams.errors import ConditionError, ConfigError, OptionsError, RulesError
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.planned import Condition
-from streams.section import Section
 from streams.signatures.types import BOOL, STR, Field, ListOf
 from streams.stage import Fields, RunContext, StageOutcome
-from streams.stage_spec import StageSpec, Workshop
 from streams.versions import version_of
 
 VALIDATE_KEYS: Final = ("rules", "fail")

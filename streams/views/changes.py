@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from streams.plan import Pipeline, SessionPolicy
+from streams.plan import Pipeline
 from streams.planned import PlannedStage, Skip, UseDefault, UseStage
+from streams.session import SessionPolicy
 from streams.signatures.canonical import field_text, fields_text
 from streams.signatures.types import Field
 from streams.views.flow_line import flow_line

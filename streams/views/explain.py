@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from streams.adapter_choice import adapter_of
+from streams.language.adapter_choice import adapter_of
 from streams.plan import Pipeline
 from streams.planned import (
     PlannedStage,

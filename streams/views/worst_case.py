@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
+from streams.language.program_file import ProgramUse
+from streams.language.tools import ToolUse
+from streams.language.trials import Trials
 from streams.planned import (
     CallNode,
     FallbackNode,
@@ -24,10 +27,7 @@ from streams.planned import (
     UseStage,
     WhenNode,
 )
-from streams.program_file import ProgramUse
 from streams.signatures.types import FieldType, Limited, ListOf, Maybe
-from streams.tools import ToolUse
-from streams.trials import Trials
 from streams.views.amount import NOTHING, Amount
 
 Types = Mapping[str, FieldType]

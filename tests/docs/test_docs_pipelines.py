@@ -10,7 +10,7 @@ from streams.clock import SystemClock
 from streams.config import Settings
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_pipeline
-from streams.problems import Problems
+from streams.language.problems import Problems
 from streams.views.as_text import text_of
 from streams.views.drawing import drawing_of
 from tests.docs.pages import ROOT, blocks_of

@@ -10,7 +10,7 @@ from streams.clock import SystemClock
 from streams.journal import Journal
 from streams.metrics import NullRecorder
 from streams.plan import Pipeline
-from streams.run import RunStart, run
+from streams.running.run import RunStart, run
 from tests.integration.lab import Ask
 from tests.integration.stage_records import ENDS
 

@@ -12,10 +12,10 @@ from streams.clock import ManualClock
 from streams.errors import ConfigError, StageOutputError
 from streams.journal import Journal
 from streams.json_form import json_value
+from streams.language.stage_spec import StageKind
 from streams.pipeline import Toolbox, compile_text
-from streams.run import RunStart, run
+from streams.running.run import RunStart, run
 from streams.stage import Answer, LMCall, StageOutcome
-from streams.stage_spec import StageKind
 from streams.user_code import UserCode
 
 SOURCE = Source(topic="penstock.desk.requests", partition=0, offset=7)

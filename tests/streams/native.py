@@ -3,15 +3,15 @@
 from streams.catalog import STAGE_KINDS
 from streams.clock import ManualClock
 from streams.errors import ConfigError, OptionsError
-from streams.problems import Problems
-from streams.section import Section
+from streams.language.problems import Problems
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.web import Web
+from streams.language.yaml_text import plain_values
 from streams.signatures.parse import parse_signature
 from streams.signatures.records import read_types
 from streams.stage import RunContext
-from streams.stage_spec import StageSpec, Workshop
 from streams.user_code import UserCode
-from streams.web import Web
-from streams.yaml_text import plain_values
 
 RUN = RunContext(request_id="r1", clock=ManualClock(), calls=None)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from streams.language.stage_spec import StageSpec
 from streams.planned import (
     FAIL,
     CallNode,
@@ -17,7 +18,6 @@ from streams.planned import (
 from streams.retry import RetryPolicy
 from streams.signatures.parse import parse_signature
 from streams.signatures.validate import Validator
-from streams.stage_spec import StageSpec
 
 
 @dataclass(frozen=True)

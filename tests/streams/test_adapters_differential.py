@@ -13,26 +13,28 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.adapter_choice import ADAPTERS
 from streams.calls import digest_of
 from streams.catalog import STAGE_KINDS, toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.errors import StageOutputError
+from streams.language.adapter_choice import ADAPTERS
+from streams.language.problems import Problems
+from streams.language.program_file import ProgramUse
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.tools import ToolText, ToolUse, open_tool
+from streams.language.trials import Trials
 from streams.lms.demo_layouts import written
 from streams.lms.dspy_engine import CallsEngine, NoSyncEngine, bound_lm, params_for
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
-from streams.problems import Problems
-from streams.program_file import ProgramUse
 from streams.programs import dspy_adapter
-from streams.section import Section
 from streams.session import Turn
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import HISTORY, INT, STR, Field, ListOf, MapOf, Maybe
 from streams.signatures.validate import Validator
 from streams.stage import LMCall
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.adapter import READERS
 from streams.stages.compiled import CompiledStage
 from streams.stages.predict import build_predict
@@ -42,8 +44,6 @@ from streams.stages.prompt import Prompt
 from streams.stages.react import build_react
 from streams.stages.reading import UnusableAnswerError
 from streams.stages.reason import build_reason
-from streams.tools import ToolText, ToolUse, open_tool
-from streams.trials import Trials
 from streams.user_code import UserCode
 from streams.views.explain import explanation_of
 from tests.streams.scripted import Desk, DirectScript, Script

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from streams.attempts import Budget
+from streams.running.attempts import Budget
 
 
 async def held(budget, seconds):

@@ -20,11 +20,11 @@ from streams.builder import (
 )
 from streams.catalog import STAGE_KINDS
 from streams.errors import ConfigError
+from streams.language.pipeline_file import read_pipeline
+from streams.language.problems import Problems
+from streams.language.yaml_text import plain_values
 from streams.pipeline import compile_pipeline, compile_text
-from streams.pipeline_file import read_pipeline
 from streams.pipeline_yaml import plain_flow, to_yaml
-from streams.problems import Problems
-from streams.yaml_text import plain_values
 
 DESK = """
 pipeline: desk

@@ -7,9 +7,9 @@ from streams.catalog import toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.errors import ConfigError
+from streams.language.problems import located
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
-from streams.problems import located
 
 FILE = """\
 pipeline: Desk

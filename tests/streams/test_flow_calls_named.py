@@ -5,7 +5,7 @@ import json
 import pytest
 
 from schemas.differences import differences
-from streams.callees import MAX_CALLS
+from streams.compiling.callees import MAX_CALLS
 from streams.errors import ConfigError
 from streams.pipeline import compile_file, compile_folder
 from streams.views.changes import changes_between

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from streams.conditions import MAX_CHARACTERS, compile_condition
+from streams.conditions.cel import MAX_CHARACTERS, compile_condition
 from streams.errors import ConditionError, ConfigError
 from streams.signatures.parse import Types, parse_fields
 from streams.signatures.types import STR, Field, RecordOf

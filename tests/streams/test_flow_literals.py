@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.field_types import widest
+from streams.compiling.field_types import widest
 from streams.signatures.types import STR, Choice, Maybe
 from tests.streams.flows import file_of
 

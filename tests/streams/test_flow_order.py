@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.flow_order import is_chain, order_of
+from streams.compiling.flow_order import is_chain, order_of
 from streams.planned import StageNode
 from tests.streams.flows import file_of
 

@@ -3,7 +3,7 @@
 import pytest
 
 from streams.errors import ConfigError
-from streams.problems import Problem
+from streams.language.problems import Problem
 from tests.streams.flows import file_of
 
 A, B, C = "a: ticket -> x", "b: ticket -> y", "c: ticket -> z"

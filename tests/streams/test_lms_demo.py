@@ -3,10 +3,10 @@
 import dspy
 import pytest
 
-from streams.adapter_choice import ADAPTERS
 from streams.catalog import toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
+from streams.language.adapter_choice import ADAPTERS
 from streams.lms.demo import DemoAnswers, DemoLM
 from streams.lms.demo_prompt import inputs_of, outputs_of, said_by
 from streams.metrics import NullRecorder

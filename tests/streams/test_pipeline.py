@@ -14,8 +14,7 @@ from streams.durations import duration_s
 from streams.errors import ConfigError
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_file, compile_folder
-from streams.plan import SessionPolicy
-from streams.session import Session
+from streams.session import Session, SessionPolicy
 from streams.signatures.types import FLOAT, HISTORY, INT, STR, Choice
 
 DESK = """
@@ -271,7 +270,7 @@ from streams.clock import ManualClock
 from streams.config import Settings
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
-from streams.run import run
+from streams.running.run import run
 tools = catalog.toolbox(Settings(), {}, NullRecorder(), ManualClock())
 compile_text('''
 pipeline: soft

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from streams.catalog import STAGE_KINDS
-from streams.pipeline_file import read_pipeline
+from streams.language.pipeline_file import read_pipeline
+from streams.language.problems import Problems
+from streams.language.yaml_text import plain_values
 from streams.pipeline_schema import pipeline_schema, pipeline_schema_text
-from streams.problems import Problems
-from streams.yaml_text import plain_values
 from tests.docs.pages import PAGES, blocks_of
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from streams.problems import Problem, Problems, located
-from streams.section import Section
-from streams.yaml_text import plain_values
+from streams.language.problems import Problem, Problems, located
+from streams.language.section import Section
+from streams.language.yaml_text import plain_values
 
 
 def found_in(text, *told):

@@ -7,7 +7,7 @@ import dspy
 import pytest
 from dspy.utils.exceptions import AdapterParseError
 
-from streams.adapter_choice import ADAPTERS
+from streams.language.adapter_choice import ADAPTERS
 from streams.lms.demo_layouts import written
 from streams.programs import dspy_adapter
 from streams.stages import adapter

@@ -9,6 +9,7 @@ from dspy.utils.exceptions import AdapterParseError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streams.language.stage_spec import StageSpec
 from streams.lms.demo import DemoLM
 from streams.programs import Program, dspy_adapter, outputs_of
 from streams.session import Turn
@@ -34,7 +35,6 @@ from streams.signatures.types import (
     TupleListOf,
     TupleOf,
 )
-from streams.stage_spec import StageSpec
 from streams.stages.probes import probes_of
 from streams.stages.prompt import Prompt
 from streams.stages.reading import Reader, UnusableAnswerError

@@ -14,6 +14,7 @@ from streams.errors import (
     StageInputError,
     StageOutputError,
 )
+from streams.language.stage_spec import StageSpec
 from streams.lms.demo import DemoLM
 from streams.lms.dspy_bridge import BridgeEngine, StoppedError
 from streams.lms.dspy_engine import CallsEngine, NoSyncEngine, NotServedError, bound_lm
@@ -22,7 +23,6 @@ from streams.programs import Program
 from streams.session import Turn
 from streams.signatures.types import BOOL, HISTORY, INT, STR, Choice, Field, Maybe
 from streams.stage import Answer, LMCall, RunContext
-from streams.stage_spec import StageSpec
 from streams.stages import compiled
 from streams.stages.adapter import READERS
 from streams.stages.asking import ModuleStage

@@ -7,12 +7,12 @@ import pytest
 
 from schemas.records import Usage
 from streams.clock import ManualClock
+from streams.language.stage_spec import StageSpec
 from streams.lms.demo import DemoLM
 from streams.signatures.parse import parse_signature
 from streams.signatures.records import read_types
 from streams.signatures.validate import Validator
 from streams.stage import Answer, RunContext
-from streams.stage_spec import StageSpec
 from streams.stages import compiled
 from streams.stages.asking import ModuleStage
 from streams.stages.compiled import CompiledStage

@@ -8,6 +8,7 @@ import pytest
 from schemas.records import Usage
 from streams.clock import ManualClock
 from streams.errors import ConfigError, StageInputError
+from streams.language.stage_spec import StageSpec
 from streams.lms.demo import DemoLM
 from streams.lms.demo_layouts import written
 from streams.lms.openai_wire import body_of
@@ -20,7 +21,6 @@ from streams.signatures.types import IMAGE, CodeOf
 from streams.signatures.validate import Validator
 from streams.signatures.values import checker
 from streams.stage import Answer, RunContext
-from streams.stage_spec import StageSpec
 from streams.stages.compiled import CompiledStage
 from streams.stages.predict import build_predict
 from tests.streams.workshops import asking

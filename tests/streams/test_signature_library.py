@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from streams.errors import ConfigError
-from streams.library_file import read_library
+from streams.language.library_file import read_library
 from streams.pipeline import compile_file, compile_folder
 from streams.signatures.canonical import fields_text
 from streams.signatures.composition import Signature, compose, joint

@@ -6,15 +6,16 @@ from typing import TypedDict
 import dspy
 import pytest
 
-from streams.adapter_choice import ADAPTERS
 from streams.catalog import toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.errors import ConfigError, StageInputError, StageOutputError
+from streams.language.adapter_choice import ADAPTERS
+from streams.language.program_file import ProgramUse
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.lms.demo_layouts import written
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
-from streams.program_file import ProgramUse
 from streams.session import Turn
 from streams.signatures.from_function import read_function
 from streams.signatures.misfit import MisfitError
@@ -24,7 +25,6 @@ from streams.signatures.to_class import signature_class
 from streams.signatures.tool_records import TOOL, TOOL_CALLS
 from streams.signatures.validate import Validator
 from streams.signatures.values import checker
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages import compiled
 from streams.stages.asking import ModuleStage
 from streams.stages.compiled import CompiledStage

@@ -16,20 +16,20 @@ from streams.errors import (
     StageBugError,
     StageOutputError,
 )
-from streams.problems import Problems
-from streams.section import Section
+from streams.language.problems import Problems
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.tools import ToolUse
+from streams.language.trials import Trials, read_trials
 from streams.session import Turn
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import HISTORY, INT, STR, Field, Limited
 from streams.stage import Answer
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.best_of import BestOf
 from streams.stages.predict import build_predict
 from streams.stages.react import build_react
 from streams.stages.reason import build_reason
 from streams.stages.refine import Refined
-from streams.tools import ToolUse
-from streams.trials import Trials, read_trials
 from streams.user_code import UserCode
 from tests.streams.scripted import Desk, DirectScript, Script, said
 

@@ -19,12 +19,12 @@ from streams.errors import (
     HttpUnreachableError,
     StageInputError,
 )
+from streams.language.web import Web
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
-from streams.run import run
+from streams.running.run import run
 from streams.stage import Connected, RunContext
 from streams.stages.http import ANSWER_BYTES
-from streams.web import Web
 from tests.streams.native import RUN, made, outputs, problems_of
 
 SECRET = {"PENSTOCK_SECRET_WEATHER": "s3cret", "PENSTOCK_SECRET_ODD": "a\nb"}

@@ -6,9 +6,9 @@ from streams.catalog import toolbox
 from streams.clock import SystemClock
 from streams.config import Settings
 from streams.errors import ConfigError
+from streams.language.problems import Problem
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_text
-from streams.problems import Problem
 
 FILE = """\
 pipeline: desk

@@ -15,18 +15,18 @@ from streams.errors import (
     StageInputError,
     StageOutputError,
 )
-from streams.problems import Problems
-from streams.program_file import ProgramUse, read_program
-from streams.program_state import MAX_BYTES, read_state
-from streams.section import Section
+from streams.language.problems import Problems
+from streams.language.program_file import ProgramUse, read_program
+from streams.language.program_state import MAX_BYTES, read_state
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.tools import ToolUse
+from streams.language.trials import Trials
 from streams.session import Turn
 from streams.signatures.to_dspy import dspy_signature
 from streams.signatures.types import HISTORY, STR, Choice, Field
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.compiled import CompiledStage
 from streams.stages.program import build_program, program_outputs
-from streams.tools import ToolUse
-from streams.trials import Trials
 from streams.user_code import UserCode
 from tests.streams.scripted import Desk, DirectScript, Script, said
 

@@ -18,16 +18,22 @@ from streams.errors import (
     StageInputError,
     StageOutputError,
 )
+from streams.language.problems import Problems
+from streams.language.section import Section
+from streams.language.stage_spec import StageSpec, Workshop
+from streams.language.tools import ToolText as Text
+from streams.language.tools import (
+    ToolUse,
+    find_tools,
+    open_tool,
+    read_tool_use,
+    read_tools,
+)
 from streams.lms.demo import DemoLM
-from streams.problems import Problems
-from streams.section import Section
 from streams.session import Turn
 from streams.signatures.types import HISTORY, INT, STR, Field
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.react import build_react, react_outputs
 from streams.stages.tool_calls import RECORDED_CHARS, RESULT_CHARS
-from streams.tools import ToolText as Text
-from streams.tools import ToolUse, find_tools, open_tool, read_tool_use, read_tools
 from streams.user_code import UserCode
 from tests.streams.scripted import TOO_LONG, Desk, DirectScript, Script, said
 

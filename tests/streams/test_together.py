@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.together import each_of, in_their_order
+from streams.running.together import each_of, in_their_order
 
 
 @st.composite

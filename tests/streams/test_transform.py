@@ -11,6 +11,7 @@ import pytest
 from streams.catalog import STAGE_KINDS
 from streams.config import Settings
 from streams.errors import ConfigError, StageBugError, StageOutputError
+from streams.language.stage_spec import StageSpec, Workshop
 from streams.signatures.from_function import field_type, read_function
 from streams.signatures.parse import Declared, parse_signature
 from streams.signatures.types import (
@@ -28,7 +29,6 @@ from streams.signatures.types import (
     TupleListOf,
     TupleOf,
 )
-from streams.stage_spec import StageSpec, Workshop
 from streams.stages.transform import build_transform, describe_transform
 from streams.user_code import UserCode
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from streams.language.program_file import ProgramUse
+from streams.language.tools import ToolUse
+from streams.language.trials import Trials
 from streams.planned import UseStage
-from streams.program_file import ProgramUse
 from streams.signatures.parse import parse_fields
-from streams.tools import ToolUse
-from streams.trials import Trials
 from streams.views.amount import Amount
 from streams.views.worst_case import calls_of_attempt, worst_of
 from tests.streams.seen_nodes import (

@@ -1,6 +1,6 @@
 """Workshops as builders of stages are given them."""
 
-from streams.stage_spec import Workshop
+from streams.language.stage_spec import Workshop
 from streams.user_code import UserCode
 
 

@@ -1,0 +1,1 @@
+"""From what files say to a pipeline that cannot fail later."""

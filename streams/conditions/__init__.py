@@ -1,0 +1,1 @@
+"""Conditions in CEL: checked, compiled once, and bounded in their work."""

@@ -1,0 +1,1 @@
+"""What a pipeline file says, read into values; nothing is compiled here."""
