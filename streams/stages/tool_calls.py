@@ -20,6 +20,7 @@ from msgspec import json as msgspec_json
 
 from streams.json_form import encodable
 from streams.language.tools import FINISH, Tool
+from streams.patience import PatientTimeout
 from streams.stage import Calls
 
 RESULT_CHARS: Final = 20_000
@@ -88,7 +89,7 @@ class BoundTool:
         return msgspec_json.encode(await self._done(arguments)).decode()
 
     async def _done(self, arguments: Mapping[str, Any]) -> Observed:
-        tool, scope = self._tool, asyncio.timeout(self._limit_s)
+        tool, scope = self._tool, PatientTimeout(self._limit_s)
         try:
             async with scope:
                 returned = await tool.call(**arguments)

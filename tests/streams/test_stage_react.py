@@ -5,12 +5,14 @@ import asyncio
 import json
 import re
 import threading
+import time
 from typing import Literal
 
 import dspy
 import pytest
 from dspy.utils.exceptions import AdapterParseError
 
+from streams import patience
 from streams.errors import (
     ConfigError,
     ModelBusyError,
@@ -77,6 +79,19 @@ async def hangs(order: str) -> str:
     return order
 
 
+async def sleeps(order: str) -> str:
+    """Answer while the process sleeps, until after the timeout."""
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+    other = threading.Thread(
+        target=loop.call_soon_threadsafe, args=(answer.set_result, order)
+    )
+    other.start()
+    other.join()
+    time.sleep(0.1)  # noqa: ASYNC251 - that is the case
+    return await answer
+
+
 async def gives_up(order: str) -> str:
     """Let its own cancellation escape."""
     raise asyncio.CancelledError
@@ -102,7 +117,7 @@ def half(order: str) -> str:
     return "\ud800"
 
 
-TOOLS = (lookup, names, fails, later, hangs, gives_up, stops, where, huge, half)
+TOOLS = (lookup, names, fails, later, hangs, sleeps, gives_up, stops, where, huge, half)
 CODE = UserCode([__name__])
 SPEC_FIELDS = (
     (Field(name="question", type=STR, description="Asked by mail."),),
@@ -324,6 +339,14 @@ async def test_what_a_tool_raises_is_told_in_a_line_without_paths():
 async def test_a_tool_that_takes_too_long_is_told_to_the_lm():
     calls, _ = await calls_of(turn("hangs", order="8"), use={"timeout_s": 0.01})
     assert calls[0]["result"].endswith("TimeoutError: no answer within 0.01 s")
+
+
+async def test_an_answer_of_a_tool_that_came_while_the_process_slept_is_taken(
+    monkeypatch,
+):
+    monkeypatch.setattr(patience, "LATE_S", 0.05)
+    calls, _ = await calls_of(turn("sleeps", order="8"), use={"timeout_s": 0.01})
+    assert (calls[0]["ok"], calls[0]["result"]) == (True, "8")
 
 
 async def test_a_tool_that_gives_itself_up_is_told_to_the_lm():
