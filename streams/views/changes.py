@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.plan import Pipeline
-from streams.planned import PlannedStage, Skip, UseDefault, UseStage
+from streams.planned import PlannedStage, UseDefault
 from streams.session import SessionPolicy
 from streams.signatures.canonical import field_text, fields_text
 from streams.signatures.types import Field
 from streams.views.flow_line import flow_line
+from streams.views.policies import policy_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +107,10 @@ def _signature(stage: PlannedStage) -> str:
 
 
 def _failure(stage: PlannedStage) -> str:
-    match stage.on_failure:
-        case Skip():
-            return "skip"
-        case UseDefault() as policy:
-            return f"default {dict(policy.outputs)}"
-        case UseStage() as policy:
-            return f"stage {policy.stage.name}"
-        case _:
-            return "fail"
+    policy = stage.on_failure
+    if isinstance(policy, UseDefault):
+        return f"default {dict(policy.outputs)}"
+    return policy_words(policy)
 
 
 def _session(policy: SessionPolicy | None) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 from streams.plan import Pipeline
 from streams.planned import (
     CallNode,
+    Fail,
     FallbackNode,
     LoopNode,
     MapNode,
@@ -19,12 +20,11 @@ from streams.planned import (
     ParallelNode,
     PlannedStage,
     SequenceNode,
-    Skip,
     StageNode,
-    UseDefault,
     UseStage,
     WhenNode,
 )
+from streams.views.policies import policy_words
 
 LONGEST: Final = 60
 """Characters of a condition that are shown."""
@@ -178,10 +178,7 @@ def _lm(stage: PlannedStage) -> str:
 
 
 def _failure(policy: OnFailure) -> str:
-    match policy:
-        case Skip():
-            return "on failure: skip"
-        case UseDefault():
-            return f"on failure: default {', '.join(policy.outputs)}"
-        case _:
-            return ""
+    # Who stands in is drawn, and to fail is usual.
+    if isinstance(policy, Fail | UseStage):
+        return ""
+    return f"on failure: {policy_words(policy)}"

@@ -7,12 +7,11 @@ from streams.language.adapter_choice import adapter_of
 from streams.plan import Pipeline
 from streams.planned import (
     PlannedStage,
-    Skip,
     StageNode,
-    UseDefault,
     UseStage,
 )
 from streams.signatures.types import Field, FieldType
+from streams.views.policies import policy_words
 from streams.views.uses import Row, field_rows
 from streams.views.visits import Visit, visits_of
 from streams.views.worst_case import Worst, worst_of, worst_of_stage
@@ -57,24 +56,12 @@ def _with_stand_ins(stage: PlannedStage, within: str) -> Iterator[Row]:
         "makes": [_typed(field) for field in stage.outputs],
         "attempts": stage.retry.attempts,
         "seconds": None if worst.endless else worst.seconds.text(),
-        "on_failure": _failure(stage),
+        "on_failure": policy_words(stage.on_failure),
         "version": stage.stage.version,
     }
     if isinstance(stage.on_failure, UseStage):
         instead = f"in place of {stage.name}"
         yield from _with_stand_ins(stage.on_failure.stage, instead)
-
-
-def _failure(stage: PlannedStage) -> str:
-    match stage.on_failure:
-        case Skip():
-            return "skip"
-        case UseDefault() as policy:
-            return f"default {', '.join(policy.outputs)}"
-        case UseStage() as policy:
-            return f"stage {policy.stage.name}"
-        case _:
-            return "fail"
 
 
 def _typed(field: Field) -> str:
