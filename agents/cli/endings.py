@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agents.exit_codes import ExitCode
-from agents.failures import EdgeError
+from agents.failures import EdgeError, OutOfMemoryError
 from schemas.errors import SchemaError
 from streams.errors import ConfigError, StreamsError
 from streams.language.problems import located
@@ -11,6 +11,8 @@ from streams.language.problems import located
 
 def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:
     """Return the exit code for *error* and what to say, a line each."""
+    if isinstance(error, MemoryError):
+        error = OutOfMemoryError()
     match error:
         case KeyboardInterrupt():
             return ExitCode.STOPPED, ("stopped",)

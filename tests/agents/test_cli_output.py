@@ -7,7 +7,7 @@ import yaml
 from agents.cli.endings import ending_of
 from agents.cli.output import render
 from agents.exit_codes import ExitCode
-from agents.failures import BrokerUnreachableError, TopicError
+from agents.failures import BrokerUnreachableError, OutOfMemoryError, TopicError
 from streams.errors import ConfigError, DeadlineError
 
 ROWS = [
@@ -49,6 +49,7 @@ def test_one_object_stays_one_object():
         (ConfigError(["one", "two"]), ExitCode.USAGE, ["one", "two"]),
         (TopicError(["wrong", "missing"]), ExitCode.USAGE, ["wrong", "missing"]),
         (KeyboardInterrupt(), ExitCode.STOPPED, ["stopped"]),
+        (MemoryError(), ExitCode.FAILED, [str(OutOfMemoryError())]),
         (KeyError("x\ny"), ExitCode.FAILED, [r"KeyError: 'x\ny'; -v shows where"]),
         (
             DeadlineError("draft", 5),
