@@ -1,5 +1,7 @@
 """Validate stages report which rules are broken, or fail because some are."""
 
+import asyncio
+
 import pytest
 
 from streams.errors import RulesError
@@ -58,6 +60,21 @@ async def test_a_rule_that_has_no_value_is_broken(rule):
     )
     assert await outputs(stage, items=[]) == {"ok": False}
     assert await outputs(stage, items=[2]) == {"ok": True}
+
+
+async def test_other_runs_have_their_turn_between_two_rules():
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    going = asyncio.create_task(others())
+    await outputs(check(), reply="yes", category="bug")
+    going.cancel()
+    assert turns >= CHECK.count("size(") + CHECK.count("contains(")
 
 
 async def test_what_is_reported_is_the_results_own():
