@@ -159,8 +159,9 @@ def pipeline(
         ConfigError: with every problem, each with its place.
     """
     problems = Problems(name)
-    said = {**keys, "pipeline": name, "stages": dict(flow.stages)}
-    file = read_pipeline({**said, "flow": list(flow.items)}, kinds, problems)
+    stages = {"stages": dict(flow.stages)} if flow.stages else {}
+    said = {**keys, "pipeline": name, **stages, "flow": list(flow.items)}
+    file = read_pipeline(said, kinds, problems)
     problems.raise_any()
     return file
 

@@ -15,8 +15,7 @@ from streams.compiling.compiler import Compiler, Site
 from streams.compiling.opened_lms import OpenedLMs
 from streams.compiling.toolbox import Toolbox
 from streams.errors import ConfigError
-from streams.language.flow_file import items_of
-from streams.language.flow_text import PipelineItem
+from streams.language.flow_file import calls_others
 from streams.language.library_file import read_library
 from streams.language.pipeline_file import PipelineText, read_pipeline
 from streams.language.problems import Problems
@@ -93,7 +92,7 @@ def compile_file(path: Path, toolbox: Toolbox) -> Pipeline:
     toolbox = replace(toolbox, library=library)
     file = _read(path, toolbox)
     others: Others = {}
-    if file.text is not None and _calls(file.text):
+    if file.text is not None and calls_others(file.text.flow):
         beside = [each for each in _files(path.parent) if each != path]
         others = _others(
             {path: file, **{each: _read(each, toolbox) for each in beside}}
@@ -174,7 +173,3 @@ def _others(read: Mapping[Path, _Read]) -> dict[str, OtherFile]:
         if other is not None:
             found.setdefault(other.text.name, other)
     return found
-
-
-def _calls(file: PipelineText) -> bool:
-    return any(isinstance(item, PipelineItem) for item in items_of(file.flow))

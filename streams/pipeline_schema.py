@@ -32,7 +32,7 @@ def pipeline_schema(kinds: Mapping[str, StageKind]) -> Schema:
         "title": "A pipeline of penstock",
         **object_of(
             {key: FILE_KEYS[key] for key in KEYS},
-            needed=("pipeline", "version", "input", "output", "stages", "flow"),
+            needed=("pipeline", "version", "input", "output", "flow"),
         ),
         "$defs": {
             **DEFINITIONS,

@@ -54,6 +54,11 @@ def read_flow(top: Section, problems: Problems) -> FlowText:
     return FlowText(items=reader.items(top.get("flow"), "flow"), whole=reader.whole)
 
 
+def calls_others(items: Items) -> bool:
+    """Say whether a flow calls other pipelines."""
+    return any(isinstance(item, PipelineItem) for item in items_of(items))
+
+
 def items_of(items: Items) -> Iterator[Item]:
     """Give all items, those inside of others too, in the order of the file."""
     for item in items:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from streams.language.failure_text import stand_in_of
-from streams.language.flow_file import read_flow
+from streams.language.flow_file import calls_others, read_flow
 from streams.language.flow_text import Items
 from streams.language.problems import Problems
 from streams.language.section import Section
@@ -93,8 +93,9 @@ def read_pipeline(
     """Return what a file says; what it does not say properly goes to *problems*."""
     top = Section(plain, "", problems)
     top.only(KEYS)
-    stages = top.sub("stages", needed=True)
     flow = read_flow(top, problems)
+    # A file may do nothing but call others.
+    stages = top.sub("stages", needed=not calls_others(flow.items))
     read = [read_stage(name, stages.sub(name), kinds) for name in stages.names()]
     return PipelineText(
         name=_pipeline_name(top),

@@ -58,6 +58,14 @@ def test_its_stages_have_names_of_their_own_and_the_callers_labels(bench, folder
     assert look.constants == {"tier": "free"}
 
 
+def test_a_file_may_have_no_stages_and_call_others(bench, folder):
+    text = DESK.replace(", a]", "]").replace('output: "x, note"', 'output: "note"')
+    begin, stages = text.split("stages:")
+    (folder / "desk.yaml").write_text(begin + stages[stages.index("flow:") :])
+    desk = compile_folder(folder, bench.toolbox)["desk"]
+    assert [stage.name for stage in desk.stages] == ["enrich_look", "enrich_note"]
+
+
 def test_inputs_that_nobody_gives_have_their_defaults(bench, folder):
     text = DESK.replace("sure: float, ", "")
     (folder / "desk.yaml").write_text(text)

@@ -220,8 +220,8 @@ def test_each_mistake_is_reported_once_at_its_place(bench, before, after, senten
 
 def test_missing_parts_are_all_named(bench):
     assert bench.problems("pipeline: desk") == [
-        "stages: is missing",
         "flow: must be a list of stages, in the order in which they run",
+        "stages: is missing",
         "version: is missing",
         "input: is missing",
         "output: is missing",
