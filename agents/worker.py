@@ -16,8 +16,8 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from agents.failures import (
 from agents.logs import configure
 from agents.metrics import Metrics
 from agents.seams import Seams
+from agents.stop_bound import StopBound
 from agents.transactions import REFUSALS
 from agents.watchdog import Watchdog
 from schemas.errors import SchemaError
@@ -59,7 +60,8 @@ STOP_MARGIN_S: Final = 15.0
 """What stopping may take beyond the drain budget: commits, leaving, closing."""
 
 IDLE_STOP_S: Final = 5.0
-"""What stopping may take where there is nothing to drain, as while still joining."""
+"""What stopping may take where there is nothing to drain, as while still joining, or
+nothing to drain with: without memory nothing comes to its end."""
 
 TELL_EVERY_S: Final = 15.0
 """How often a start that takes long says what it waits for."""
@@ -117,6 +119,7 @@ class _Process:
         self._error: BaseException | None = None
         self._metrics = metrics
         self._clock = clock
+        self._bound = StopBound()
 
     async def run(self) -> ExitCode:
         loop = asyncio.get_running_loop()
@@ -154,7 +157,8 @@ class _Process:
             )
             await self._until_stopped(worker)
         finally:
-            self._bound_stop(busy=bool(worker.tasks.by_partition))
+            can_drain = not isinstance(self._error, MemoryError)
+            self._bound_stop(busy=can_drain and bool(worker.tasks.by_partition))
             await worker.stop()
 
     async def _until_stopped(self, worker: Worker) -> None:
@@ -205,9 +209,18 @@ class _Process:
         budget_s = self._settings.drain_s + STOP_MARGIN_S if busy else IDLE_STOP_S
 
         def leave() -> None:
-            _leave(int(self._exit_code()), "worker.stop_forced", budget_s)
+            code = ExitCode.FAILED
+            # Whatever cannot be said any more: the process ends.
+            with suppress(Exception):
+                code = self._exit_code()
+                log.error(
+                    "worker.stop_forced",
+                    seconds=round(budget_s, 1),
+                    exit_code=int(code),
+                )
+            os._exit(int(code))
 
-        _later(budget_s, leave)
+        self._bound.begin(budget_s, leave)
 
 
 def explained(error: BaseException, bootstrap: str) -> BaseException:
@@ -244,17 +257,6 @@ def _tame_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT)
-
-
-def _later(seconds: float, action: Callable[[], None]) -> None:
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True
-    timer.start()
-
-
-def _leave(code: int, event: str, seconds: float) -> None:
-    log.error(event, seconds=round(seconds, 1), exit_code=code)
-    os._exit(code)
 
 
 async def until_started(
