@@ -1,5 +1,6 @@
 """Faults that happen to a worker: its process, its clock, its disk, its files."""
 
+import contextlib
 import random
 import resource
 import shutil
@@ -155,7 +156,8 @@ def memory(town: Town, target: str, _: random.Random) -> None:
     resource.prlimit(worker.pid, resource.RLIMIT_AS, (has, before[1]))
     town.load.weigh(HEAVY)
     time.sleep(6)
-    if town.crew.at(target).pid == worker.pid:
+    # It may die in this very moment.
+    with contextlib.suppress(ProcessLookupError):
         resource.prlimit(worker.pid, resource.RLIMIT_AS, before)
 
 
