@@ -61,6 +61,10 @@ PARTITION_BYTES: Final = 1 << 20
 """Of one partition: what each of a hundred changelogs may have in memory."""
 ANSWER_BYTES: Final = 4 << 20
 """Of all partitions in one answer, which is taken apart in one go."""
+REQUEST_TIMEOUT_MS: Final = 10_000
+"""For an answer of the broker. A connection that is half open never brings one, and
+aiokafka's own 40 s, once to find out its version and once for its metadata, would hold
+a task for longer than its health allows."""
 WAIT_MS: Final = 20
 """For records. None come where markers are all that is left: a wait for nothing."""
 TELL_EVERY_S: Final = 5.0
@@ -555,6 +559,7 @@ def changelog_reader(bootstrap: str) -> BareConsumer:
         max_partition_fetch_bytes=PARTITION_BYTES,
         fetch_max_bytes=ANSWER_BYTES,
         fetch_max_wait_ms=100,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
 
 
@@ -567,6 +572,7 @@ def private_consumer(bootstrap: str) -> AIOKafkaConsumer:
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=100,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
 
 

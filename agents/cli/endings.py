@@ -35,4 +35,5 @@ def _is_lost_connection(error: BaseException) -> bool:
     # Only here: loading the client costs more than most commands.
     from aiokafka.errors import KafkaConnectionError, NodeNotReadyError  # noqa: PLC0415
 
-    return isinstance(error, KafkaConnectionError | NodeNotReadyError)
+    lost = (KafkaConnectionError, NodeNotReadyError, TimeoutError)
+    return isinstance(error, lost)

@@ -49,6 +49,11 @@ def test_one_object_stays_one_object():
         (ConfigError(["one", "two"]), ExitCode.USAGE, ["one", "two"]),
         (TopicError(["wrong", "missing"]), ExitCode.USAGE, ["wrong", "missing"]),
         (KeyboardInterrupt(), ExitCode.STOPPED, ["stopped"]),
+        (
+            TimeoutError(),
+            ExitCode.UNREACHABLE,
+            ["the broker does not answer any more; is it up? try again"],
+        ),
         (MemoryError(), ExitCode.FAILED, [str(OutOfMemoryError())]),
         (KeyError("x\ny"), ExitCode.FAILED, [r"KeyError: 'x\ny'; -v shows where"]),
         (

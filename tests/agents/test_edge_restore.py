@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    OffsetOutOfRangeError,
+)
 
 from agents import restore as module
 from agents.ledger import HOUR_MS, LedgerEntry, LedgerStore
@@ -23,6 +27,8 @@ from agents.restore import (
     Restorer,
     Shelf,
     changelog,
+    changelog_reader,
+    private_consumer,
 )
 from agents.tables import CHANGELOG_ID, LEDGER, SESSIONS, Engine, KeyStore, StoreMark
 from streams.clock import ManualClock
@@ -537,3 +543,17 @@ async def test_a_ledger_that_was_away_for_long_is_kept_and_expires(bench):
     assert ledger.get(b"old") is None
     assert ledger.get(b"new")
     assert restored.records < len(bench.ledger.rows) + len(bench.sessions.rows)
+
+
+@pytest.mark.parametrize("reader", [changelog_reader, private_consumer])
+async def test_a_broker_that_takes_a_connection_and_says_nothing_is_given_up(
+    reader, monkeypatch
+):
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_MS", 100)
+    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    host, port = silent.sockets[0].getsockname()
+    consumer = reader(f"{host}:{port}")
+    with pytest.raises(KafkaConnectionError):
+        await asyncio.wait_for(consumer.start(), 20)
+    await consumer.stop()
+    silent.close()
