@@ -36,6 +36,11 @@ class Trials:
     fail_count: int
     """Tries that may end without usable outputs; one more ends the stage."""
 
+    @property
+    def bounds(self) -> list[float]:
+        """What of them decides which answer it is; the reward is known by its code."""
+        return [self.n, self.threshold, self.fail_count]
+
 
 def read_trials(section: Section) -> Mapping[str, Any]:
     """Return the option ``trials`` of an entry: a :class:`Trials`, or None."""

@@ -9,8 +9,7 @@ from typing import Any, Final
 import orjson
 
 from streams.signatures.dspy_objects import dspy_object
-from streams.signatures.misfit import Checker, MisfitError, unlike
-from streams.signatures.tool_records import TOOL, TOOL_CALLS
+from streams.signatures.misfit import Checker, MisfitError
 
 MAX_DEPTH: Final = 64
 """Of JSON in ``args``: Python's stack is shown it, and pydantic's."""
@@ -25,10 +24,7 @@ def tool_checker(check_record: Checker) -> Checker:
     """Return *check_record*, and then whether all arguments have JSON Schemas."""
 
     def check(value: object) -> dict[str, Any]:
-        said = _tool_of(value)
-        if type(said) is not dict:
-            raise unlike(TOOL, value)
-        checked: dict[str, Any] = check_record(said)
+        checked: dict[str, Any] = check_record(_tool_of(value))
         args = _args_in(checked, _SCHEMAS)
         if not all(type(schema) is dict for schema in args.values()):
             raise MisfitError(wanted=_SCHEMAS, got="another one").within(_ARGS)
@@ -41,10 +37,7 @@ def calls_checker(check_record: Checker) -> Checker:
     """Return *check_record*, and then whether all calls have arguments."""
 
     def check(value: object) -> dict[str, Any]:
-        said = _calls_of(value)
-        if type(said) is not dict:
-            raise unlike(TOOL_CALLS, value)
-        checked: dict[str, Any] = check_record(said)
+        checked: dict[str, Any] = check_record(_calls_of(value))
         for index, call in enumerate(checked[_CALLS]):
             try:
                 _args_in(call, _VALUES)

@@ -29,9 +29,8 @@ class BestOf:
 
     @property
     def version(self) -> str:
-        trials, judge = self._trials, self._judge
-        how = [trials.n, trials.threshold, trials.fail_count]
-        return version_of("best_of", self._inner.version, how, judge.fingerprint)
+        bounds, judged = self._trials.bounds, self._judge.fingerprint
+        return version_of("best_of", self._inner.version, bounds, judged)
 
     async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
         """Answer once; errors as those of the stage that is tried.

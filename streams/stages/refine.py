@@ -57,11 +57,10 @@ class Refined:
 
     @property
     def version(self) -> str:
-        trials, judge = self._trials, self._judge
-        how = [trials.n, trials.threshold, trials.fail_count]
+        bounds, judged = self._trials.bounds, self._judge.fingerprint
         asked = self._feedback.signature.dump_state()
         return version_of(
-            "refine", self._inner.version, how, judge.fingerprint, self._told, asked
+            "refine", self._inner.version, bounds, judged, self._told, asked
         )
 
     async def __call__(self, fields: Fields, run: RunContext) -> StageOutcome:
