@@ -28,6 +28,7 @@ from agents.lease import Lease, renew_with
 from agents.ledger import LedgerStore
 from agents.lost_markers import LostMarkers
 from agents.metrics import EdgeGauge, Metrics
+from agents.mishap import mishap
 from agents.pipelines import PipelineAgent
 from agents.record import Record
 from agents.registry_client import RegistryClient
@@ -478,7 +479,7 @@ class Worker:
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
         # Without them a worker goes on, and nobody sees where to.
-        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+        if (error := mishap(watcher)) is not None:
             self._on_fatal(error)
 
     def _check_partitions(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.closing import started
 from agents.failures import ChangelogBusyError, TopicError
 from agents.tables import CHANGELOG_ID
 from agents.topics import TopicSpec
@@ -87,12 +88,8 @@ async def _look(
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     tps = [TopicPartition(s.name, p) for s in specs for p in range(s.partitions)]
-    await consumer.start()
-    try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            firsts = await _first_keys(consumer, tps)
-    finally:
-        await consumer.stop()
+    async with started(consumer), asyncio.timeout(READ_WITHIN_S):
+        firsts = await _first_keys(consumer, tps)
     empty = [tp for tp in tps if tp in firsts and firsts[tp] is None]
     foreign = [tp for tp in tps if firsts.get(tp) not in {None, CHANGELOG_ID}]
     return empty, foreign

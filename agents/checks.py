@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from agents.closing import started
 from agents.exit_codes import ExitCode
 from agents.failures import BrokerUnreachableError, EdgeError
 from agents.group import other_sets
@@ -134,15 +135,11 @@ async def _positions(settings: Settings) -> list[Position]:
     """Return the last position record of every partition that has one."""
     topic = changelog(settings.group, TASKS)
     tps = [TopicPartition(topic, p) for p in range(settings.partitions)]
-    consumer: Any = private_consumer(settings.bootstrap)
-    await consumer.start()
-    try:
+    async with started(private_consumer(settings.bootstrap)) as consumer:
         consumer.assign(tps)
         begins = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
         found = [await _last(consumer, tp, begins[tp], ends[tp]) for tp in tps]
-    finally:
-        await consumer.stop()
     return [Position.unpack(stored) for stored in found if stored]
 
 
@@ -192,10 +189,6 @@ async def _with_records(
     bootstrap: str, tps: Iterable[TopicPartition]
 ) -> TopicPartition | None:
     wanted = list(tps)
-    consumer: Any = private_consumer(bootstrap)
-    await consumer.start()
-    try:
+    async with started(private_consumer(bootstrap)) as consumer:
         ends = await consumer.end_offsets(wanted)
-    finally:
-        await consumer.stop()
     return next((tp for tp in wanted if ends[tp] > 0), None)

@@ -31,6 +31,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 from msgspec.structs import replace
 
 from agents.bare_records import BareConsumer, BareRecord
+from agents.closing import started
 from agents.failures import EdgeError
 from agents.tables import (
     CHANGELOG_ID,
@@ -343,23 +344,18 @@ class Restorer:
     ) -> _Progress:
         # Who catches up reads a few records; who restores has something to tell.
         tell = nobody if trust else self._on_progress
-        consumer = changelog_reader(self._bootstrap)
         try:
-            # Inside: one that fails half way is connected, and stays so until stopped.
-            await consumer.start()
-            while True:
-                try:
-                    readings = await self._readings(consumer, changelogs, trust=trust)
-                    return await self._drain(consumer, readings, tell, wanted)
-                except OffsetOutOfRangeError as error:
-                    at = {
-                        f"{tp.topic}[{tp.partition}]": n
-                        for tp, n in error.args[0].items()
-                    }
-                    log.warning("restore.out_of_range", at=at)
+            async with started(changelog_reader(self._bootstrap)) as consumer:
+                while True:
+                    try:
+                        readings = await self._readings(
+                            consumer, changelogs, trust=trust
+                        )
+                        return await self._drain(consumer, readings, tell, wanted)
+                    except OffsetOutOfRangeError as error:
+                        _say_out_of_range(error)
         finally:
             tell(0, 0)
-            await consumer.stop()
 
     async def _readings(
         self,
@@ -574,6 +570,11 @@ def private_consumer(bootstrap: str) -> AIOKafkaConsumer:
         fetch_max_wait_ms=100,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
+
+
+def _say_out_of_range(error: OffsetOutOfRangeError) -> None:
+    at = {f"{tp.topic}[{tp.partition}]": n for tp, n in error.args[0].items()}
+    log.warning("restore.out_of_range", at=at)
 
 
 def _identity(first: Sequence[BareRecord]) -> bytes:

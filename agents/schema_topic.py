@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.closing import stop_consumer
 from agents.restore import private_consumer
 from schemas.embedded import EmbeddedRegistry
 from schemas.errors import RegistryUnavailableError, SchemaError
@@ -52,7 +53,7 @@ class SchemaTopic:
     async def stop(self) -> None:
         """Close the connection."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
 
     async def _refresh(self) -> None:
         async with self._lock:

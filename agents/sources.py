@@ -12,6 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.closing import started
 from agents.failures import EdgeError
 from agents.position import Position, SourcePosition
 from agents.restore import private_consumer
@@ -63,17 +64,14 @@ async def read_ends(
 ) -> TopicEnds:
     """Ask the broker for first, end and committed offsets of *tps*."""
     wanted = list(tps)
-    consumer: Any = private_consumer(bootstrap)
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        # Inside: one that fails half way is connected, and stays so until stopped.
-        await consumer.start()
+    async with started(private_consumer(bootstrap)) as consumer:
         begins = await consumer.beginning_offsets(wanted)
         ends = await consumer.end_offsets(wanted)
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
         await admin.start()
         committed = await admin.list_consumer_group_offsets(group)
     finally:
-        await consumer.stop()
         await admin.close()
     return TopicEnds(
         begins=begins,

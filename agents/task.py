@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from agents.committer import Committer, ReplacedError
 from agents.lanes import Lane, Lanes, Slots, Work
+from agents.mishap import mishap
 from agents.pending import Overlay, Pending
 from agents.position import SourceTracker
 from agents.record import Record
@@ -34,6 +35,9 @@ from schemas.errors import UnknownSchemaError
 from streams.permit import Permit
 
 log = structlog.get_logger(__name__)
+
+FORESEEN: Final = (ReplacedError, DiskFullError, UnreadableStoreError)
+"""What a committer ends with when all is as it should be, but for the world."""
 
 REFUSED: Final = 1_000
 """Requests remembered because runs in flight may have seen their turns; rare ones."""
@@ -165,7 +169,8 @@ class Task:
     def go(self) -> None:
         """Begin to take records; the partition was claimed."""
         self.state = State.LIVE
-        self._working = asyncio.create_task(self._work())
+        self._working = asyncio.create_task(self.committer.work())
+        self._working.add_done_callback(self._worked)
 
     def get(self, table: str, key: bytes) -> bytes | None:
         write = self._overlay.writes.get((table, key))
@@ -201,6 +206,7 @@ class Task:
         except UnknownSchemaError as error:
             self._hold(handler, record)
             self._learning = asyncio.create_task(self._learn(handler, error))
+            self._learning.add_done_callback(self._learned)
             return
         self._take(decision)
 
@@ -240,18 +246,25 @@ class Task:
 
     def _finished(self, lane: Lane, run: "asyncio.Task[None]") -> None:
         self._running.discard(run)
+        if run.cancelled():
+            # Who cancels one wants no other to begin; the end of the loop is one such.
+            self.lanes.close()
         self.lanes.done(lane)
-        if not run.cancelled() and run.exception() is not None:
+        if (error := mishap(run)) is not None:
             # Executions never raise. One that did leaves its record unanswered.
-            self._die(run.exception() or RuntimeError())
-
-    async def _work(self) -> None:
-        try:
-            await self.committer.work()
-        except (ReplacedError, DiskFullError, UnreadableStoreError) as error:
             self._die(error)
-        except Exception as error:
-            log.exception("task.committer_failed", partition=self.partition)
+
+    def _worked(self, working: "asyncio.Task[None]") -> None:
+        error = mishap(working)
+        if error is None:
+            return
+        if not isinstance(error, FORESEEN):
+            log.error("task.committer_failed", partition=self.partition, exc_info=error)
+        self._die(error)
+
+    def _learned(self, learning: "asyncio.Task[None]") -> None:
+        if (error := mishap(learning)) is not None:
+            # The records that wait for it would wait for ever.
             self._die(error)
 
     def _die(self, error: BaseException) -> None:

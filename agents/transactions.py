@@ -17,7 +17,6 @@ transaction (KIP-890; Jepsen on Bufstream 0.1.0); a new producer has a new epoch
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,6 +42,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
+from agents.closing import stop_producer
 from agents.lost_markers import LostMarkers
 
 FENCED: Final = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping)
@@ -172,7 +172,7 @@ class Transactor:
             async with asyncio.timeout(self._transaction_timeout_s):
                 await self._begin(producer)
         except BaseException:
-            await _stop(producer)
+            await stop_producer(producer)
             raise
         self._producer, self._link = producer, _link(producer)
 
@@ -219,7 +219,7 @@ class Transactor:
         """Stop the producer, within bounds; an open transaction is left to abort."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stop(producer)
+            await stop_producer(producer)
 
     async def _fill(
         self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]
@@ -345,29 +345,3 @@ async def _delivered(
     if failure is not None:
         raise failure
     return next_offsets
-
-
-async def _stop(producer: Any) -> None:
-    """Stop *producer*, whatever state it is in.
-
-    A producer in an error state waits for batches that never end, so its own stop is
-    bounded; then its sender is cancelled and its sockets are closed from outside.
-    """
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(STOP_S):
-            await producer.stop()
-            return
-    sender = producer._sender.sender_task  # noqa: SLF001 - there is no public way
-    if sender is not None:
-        sender.cancel()
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(STOP_S):
-            await producer.client.close()
-    if sender is not None:
-        # Cancelled, it waits for what it has sent, which nobody answers any more.
-        await asyncio.sleep(0)
-        sender.cancel()
-
-
-STOP_S: Final = 2.0
-"""Longest that each half of stopping a producer may take."""

@@ -24,6 +24,7 @@ from typing import Any, Final
 import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from agents.allocator import Trimmer
 from agents.app import Worker, shape_of
 from agents.checks import check
 from agents.exit_codes import ExitCode
@@ -127,6 +128,8 @@ class _Process:
             loop.add_signal_handler(number, self._signalled, number)
         watchdog = Watchdog(loop, self._clock, stuck_s=self._settings.stuck_s)
         watchdog.start()
+        trimmer = Trimmer()
+        trimmer.start()
         try:
             lock = _lock_folder(self._settings.state_dir)
             await self._serve()
@@ -135,6 +138,7 @@ class _Process:
         else:
             os.close(lock)
         finally:
+            trimmer.stop()
             watchdog.stop()
         return self._exit_code()
 

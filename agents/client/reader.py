@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from aiokafka import TopicPartition
 
+from agents.closing import started
 from agents.record import Record
 from agents.restore import private_consumer
 
@@ -60,9 +61,7 @@ async def reading(
         KafkaError: the broker cannot be reached.
     """
     wanted = list(tps)
-    consumer = private_consumer(bootstrap)
-    try:
-        await consumer.start()
+    async with started(private_consumer(bootstrap)) as consumer:
         consumer.assign(wanted)
         match start:
             case "earliest":
@@ -73,8 +72,6 @@ async def reading(
                 for tp in wanted:
                     consumer.seek(tp, offset)
         yield Reader(consumer, wanted)
-    finally:
-        await consumer.stop()
 
 
 def _record(raw: Any) -> Record:

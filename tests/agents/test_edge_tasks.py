@@ -14,6 +14,7 @@ from agents import committer as committing
 from agents.committer import Committer
 from agents.lanes import Slots
 from agents.lease import Lease
+from agents.mishap import StrayCancellationError
 from agents.pending import Overlay, Pending
 from agents.position import MAX_SPAN, SourcePosition, SourceTracker
 from agents.record import Record
@@ -326,6 +327,29 @@ async def test_a_committer_that_raises_ends_the_task_loudly(bench):
     bench.submit(record(0))
     await until(lambda: bench.dead)
     assert isinstance(bench.dead[0], ZeroDivisionError)
+
+
+async def cancelled_within(*_):
+    """Await what somebody else cancelled, as a client of Kafka does that is stopped."""
+    theirs = asyncio.create_task(asyncio.sleep(9))
+    await asyncio.sleep(0)
+    theirs.cancel()
+    await theirs
+
+
+@pytest.mark.parametrize("place", ["commit", "run", "learn"])
+async def test_a_cancellation_by_nobody_ends_the_task_loudly(bench, place):
+    if place == "commit":
+        bench.transactor.commit = cancelled_within
+    elif place == "run":
+        bench.handler.execute = cancelled_within
+    else:
+        bench.handler.learn = cancelled_within
+    bench.handler.answer(0)
+    bench.submit(record(0, value=b"new" if place == "learn" else b"run"))
+    await until(lambda: bench.dead)
+    assert isinstance(bench.dead[0], StrayCancellationError)
+    assert bench.task.state is State.DEAD
 
 
 async def test_draining_settles_what_runs_and_starts_nothing(bench):

@@ -25,9 +25,10 @@ SETTINGS: Final = {
     "PENSTOCK_SESSION_TIMEOUT_S": str(SESSION_S),
     "PENSTOCK_ROCKSDB_CACHE_BYTES": str(8 << 20),
     "PENSTOCK_ROCKSDB_WRITE_BUFFER_BYTES": str(4 << 20),
+    "MALLOC_ARENA_MAX": "2",
 }
 """Of all workers: little enough for faults to matter, and for caches to be full soon:
-what grows after that is a leak."""
+what grows after that is a leak. The last one as in the image."""
 
 # Nothing may be cleaned away before the checker has read it.
 BROKER: Final = {"log.cleaner.enable": "false"}
