@@ -15,7 +15,8 @@ thread. What it would do to offsets, state and shutdown is replaced here:
                             header names; hands on so many bytes at once; can ask for
                             a rejoin; says its instance id, and hears who else has it;
                             lets us hear what the group says; leaves at once, with a
-                            join under way too
+                            join under way too; ends although its consumer says that
+                            it was cancelled
 ``EdgeRecovery``            restores through our tasks, not record by record; what
                             stays is read on meanwhile
 ``EdgeFlow``                empties no stream while the flow goes on
@@ -52,6 +53,7 @@ from mode import Service
 from mode.utils.objects import cached_property
 from mode.utils.queues import FlowControlEvent
 
+from agents.closing import stop_consumer
 from agents.failures import InstanceTakenError
 from agents.fetch_bounds import bound
 from agents.fetched_records import forget_errors, read_leniently
@@ -177,7 +179,15 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         # A static member stays: it will be back.
         if coordinator is not None and not self.app.conf.consumer_group_instance_id:
             await part(coordinator, cast("EdgeApp", self.app).edge.leave)
-        await super().on_thread_stop()
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The consumer's own (agents/closing.py). Who waits for this thread would
+            # not hear that it has ended.
+            await stop_consumer(self._consumer)
 
     def _instance_taken(self) -> None:
         name = self.app.conf.consumer_group_instance_id

@@ -50,6 +50,11 @@ class Log:
         return len(self.rows)
 
 
+class FakeClient:
+    async def close(self) -> None:
+        """Nothing is connected."""
+
+
 class FakeConsumer:
     """A consumer of such logs that hands out a few records at a time."""
 
@@ -67,6 +72,7 @@ class FakeConsumer:
         self.paused: set[TopicPartition] = set()
         self.asked: list[int] = []
         self.stopped = False
+        self._client = FakeClient()
 
     async def start(self) -> None: ...
 

@@ -749,6 +749,26 @@ async def test_a_stop_tells_the_group_unless_it_is_a_static_member(
     assert reading.edge.events == [*told, "faust stops"]
 
 
+async def test_a_consumer_that_ends_as_cancelled_does_not_keep_its_thread(
+    stopping, monkeypatch
+):
+    stopped = []
+
+    async def astray(_: object) -> None:
+        theirs = asyncio.create_task(asyncio.sleep(9))
+        await asyncio.sleep(0)
+        theirs.cancel()
+        await theirs
+
+    async def stop(consumer: object) -> None:
+        stopped.append(consumer)
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_thread_stop", astray)
+    monkeypatch.setattr(faust_edge, "stop_consumer", stop)
+    await stopping.on_thread_stop()
+    assert stopped == [stopping._consumer]  # noqa: SLF001
+
+
 @pytest.mark.parametrize("consumer", [None, SimpleNamespace(_coordinator=None)])
 async def test_a_stop_before_the_first_word_to_the_group_tells_nobody(
     stopping, reading, consumer

@@ -1,6 +1,7 @@
 """aiokafka's consumers, stopped while a failed fetch waits for its next try."""
 
 import asyncio
+import uuid
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,8 +18,9 @@ LONG_MS = 60_000
 @pytest.fixture(scope="module")
 def tp(bootstrap: str) -> TopicPartition:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic("closing", 1, 1)])["closing"].result(20)
-    return TopicPartition("closing", 0)
+    topic = f"closing-{uuid.uuid4().hex[:8]}"
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(20)
+    return TopicPartition(topic, 0)
 
 
 async def waiting_after_a_failure(
