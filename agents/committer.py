@@ -16,7 +16,7 @@ final, and publishes nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -137,16 +137,20 @@ class Committer:
         self._pending_bytes += size_of(pending.settlement)
         self._wake.set()
 
-    async def claim(self, token: str, writes: Sequence[Write] = ()) -> None:
+    async def claim(
+        self, token: str, writes: Sequence[Write] = (), behind: Iterable[str] = ()
+    ) -> None:
         """Write *token* in a first transaction of its own: the partition is ours.
 
-        *writes* go with it.
+        *writes* go with it, and the group offsets of the topics *behind*, which the
+        last owner did not come to commit: nobody else will, until a request comes.
 
         Raises:
             ReplacedError: somebody else claimed it meanwhile.
             KafkaError: the broker did not take it; claim again.
         """
         self._token, self._number = token, 0
+        self._owed = dict.fromkeys(behind, 0)
         group = replace(self._group_of(()), writes=tuple(writes))
         match await self._attempt(group):
             case Committed() as done:

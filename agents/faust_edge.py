@@ -59,6 +59,7 @@ from agents.fetch_bounds import bound
 from agents.fetched_records import forget_errors, read_leniently
 from agents.instance_name import say_name
 from agents.parting import part
+from streams.cancellation import we_are_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -182,8 +183,7 @@ class EdgeThread(driver.AIOKafkaConsumerThread):
         try:
             await super().on_thread_stop()
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if we_are_cancelled():
                 raise
             # The consumer's own (agents/closing.py). Who waits for this thread would
             # not hear that it has ended.

@@ -58,6 +58,19 @@ class TopicEnds:
     ends: Mapping[TopicPartition, int]
     committed: Mapping[TopicPartition, int]
 
+    def behind(
+        self, topics: Iterable[str], partition: int, known: Position | None
+    ) -> list[str]:
+        """Return the *topics* whose group offset is not the one that is *known*."""
+        sources = known.sources if known else {}
+        return [
+            topic
+            for topic in topics
+            if topic in sources
+            and self.committed.get(TopicPartition(topic, partition))
+            != sources[topic].next
+        ]
+
 
 async def read_ends(
     bootstrap: str, group: str, tps: Iterable[TopicPartition]

@@ -210,7 +210,7 @@ class Tasks:
             records=restored.records,
             seconds=round(restored.seconds, 3),
         )
-        tasks = {}
+        tasks, behind = {}, {}
         for partition in fresh:
             anew = self._made_anew(partition, ids)
             stored = self._shelf.stores[TASKS, partition].get(POSITION_KEY)
@@ -230,9 +230,13 @@ class Tasks:
                 for topic in self._topics
             }
             tasks[partition] = self._task(partition, trackers)
+            behind[partition] = ends.behind(self._topics, partition, position)
         token = secrets.token_hex(8)
         origins = Write(table=TASKS, key=ORIGINS_KEY, value=pack(ids))
-        await _all(task.committer.claim(token, [origins]) for task in tasks.values())
+        await _all(
+            task.committer.claim(token, [origins], behind[partition])
+            for partition, task in tasks.items()
+        )
         for partition, task in tasks.items():
             self.by_partition[partition] = task
             task.go()

@@ -21,7 +21,8 @@ class PatientTimeout:
 
     def __init__(self, delay_s: float | None) -> None:
         """Give up after *delay_s*; None for never, until it is rescheduled."""
-        self._scope = asyncio.timeout(None)
+        self._scope: asyncio.Timeout | None = asyncio.timeout(None)
+        self._expired = False
         self._loop = asyncio.get_running_loop()
         self._due = None if delay_s is None else self._loop.time() + delay_s
         self._timer: asyncio.TimerHandle | None = None
@@ -32,7 +33,7 @@ class PatientTimeout:
 
     def expired(self) -> bool:
         """Say whether it has given up."""
-        return self._scope.expired()
+        return self._expired if self._scope is None else self._scope.expired()
 
     def reschedule(self, due: float | None) -> None:
         """Let it be due at another moment; only inside the block."""
@@ -42,7 +43,7 @@ class PatientTimeout:
             self._timer = self._loop.call_at(due, self._fire, due)
 
     async def __aenter__(self) -> Self:
-        await self._scope.__aenter__()
+        await self._entered().__aenter__()
         self.reschedule(self._due)
         return self
 
@@ -53,7 +54,20 @@ class PatientTimeout:
         trace: TracebackType | None,
     ) -> None:
         self._stop()
-        await self._scope.__aexit__(kind, error, trace)
+        # It knows its task, and that one the error it ends with, whose frames know us:
+        # a ring, if we went on knowing it.
+        scope, self._scope = self._entered(), None
+        try:
+            await scope.__aexit__(kind, error, trace)
+        finally:
+            self._expired = scope.expired()
+            del scope
+
+    def _entered(self) -> asyncio.Timeout:
+        if self._scope is None:
+            reason = "the block has ended"
+            raise RuntimeError(reason)
+        return self._scope
 
     def _fire(self, due: float) -> None:
         if self._loop.time() - due > LATE_S:
@@ -62,7 +76,7 @@ class PatientTimeout:
             self._give_up()
 
     def _give_up(self) -> None:
-        self._scope.reschedule(self._loop.time())
+        self._entered().reschedule(self._loop.time())
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -90,10 +90,11 @@ class _Connection(asyncio.Protocol):
         self._answer: asyncio.Future[HttpAnswer] | None = None
         self.idle_since_s = 0.0
 
-    async def ask(self, request: bytes) -> HttpAnswer:
+    async def ask(self, request: bytes, permit: Permit = ALWAYS) -> HttpAnswer:
         """Send *request* and return its answer.
 
         Raises:
+            HeldBackError: *permit* is not granted; nothing was sent.
             CutOffError: the connection ended before an answer began.
             GarbledAnswerError: the answer is none, or incomplete.
         """
@@ -101,12 +102,19 @@ class _Connection(asyncio.Protocol):
             raise CutOffError
         self._reader = AnswerReader(self._pool.limit_bytes)
         self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._answer
+        try:
+            # The very last: a process that is stopped in between sends when it wakes.
+            if not permit.granted():
+                raise HeldBackError
+            self._transport.write(request)
+            return await self._answer
+        finally:
+            # An idle connection holds no answer; and an error holds this frame, whose
+            # future would hold the error: a ring, with all that was read in it.
+            self._reader = self._answer = None
 
     def rest(self, now_s: float) -> None:
-        """Lie idle from now on, and hold no answer meanwhile."""
-        self._reader = self._answer = None
+        """Lie idle from now on."""
         self.idle_since_s = now_s
 
     def close(self) -> None:
@@ -175,14 +183,14 @@ class Pool:
         """
         length = b"Content-Length: %d\r\n\r\n" % len(body)
         connection = self._kept() or await self._connect()
-        if not permit.granted():
-            self._rest(connection)
-            raise HeldBackError
         self._busy.add(connection)
         try:
             answer = await connection.ask(
-                b"".join((self._address.head, headers, length, body))
+                b"".join((self._address.head, headers, length, body)), permit
             )
+        except HeldBackError:
+            self._rest(connection)
+            raise
         except BaseException:
             # Cancelled or broken: an answer that may still come answers nobody.
             connection.close()

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from schemas.records import Usage
 from streams.calls import NO_USAGE, StageCalls
+from streams.cancellation import we_are_cancelled
 from streams.errors import (
     DeadlineError,
     StageBugError,
@@ -55,7 +56,9 @@ async def perform(
         try:
             outputs, used = await _once(planned, fields, run, calls)
         except StreamsError as failed:
-            error = failed
+            # Its traceback holds this frame, which would hold it: a ring, with the
+            # request in it. What caused it keeps its own.
+            error = failed.with_traceback(None)
         else:
             _count(recorder, planned, "")
             # What a stage asked through its calls is counted there, failed attempts
@@ -90,8 +93,7 @@ async def _once(
     except (StageError, DeadlineError):
         raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if we_are_cancelled():
             raise
         # Nobody cancelled us: code of the stage let its own cancellation escape.
         raise StageBugError(planned.name, error) from error

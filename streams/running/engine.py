@@ -162,6 +162,7 @@ class Engine:
                 scope.worked |= its.worked
                 if failure.is_final:
                     raise
+                failure.__traceback__ = None  # its frames hold it: no ring
             else:
                 break
         else:

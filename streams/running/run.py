@@ -136,7 +136,8 @@ class _Run:
         try:
             await self.engine.run(values)
         except Failure as failure:
-            return self.failed(failure)
+            # The frames of its traceback hold it: a ring, with the request in it.
+            return self.failed(failure.with_traceback(None))
         except BaseException:
             # Cancelled: what ended is still worth keeping.
             self.progress.flush()

@@ -111,10 +111,16 @@ class _Crew:
             except asyncio.CancelledError as error:
                 cancelled = error
                 self._stop()
-        if cancelled is not None:
-            raise cancelled
-        if self._failures:
-            raise self._failures[min(self._failures)]
+        # Their tracebacks hold this frame and those of the jobs: neither we nor what is
+        # local here may hold them, or the request stays in a ring.
+        failures, self._failures = self._failures, {}
+        try:
+            if cancelled is not None:
+                raise cancelled
+            if failures:
+                raise failures[min(failures)]
+        finally:
+            del cancelled, failures
 
     def _stop(self) -> None:
         if self._stopped:

@@ -18,6 +18,7 @@ from dspy.adapters.utils import format_field_value
 from msgspec import Struct
 from msgspec import json as msgspec_json
 
+from streams.cancellation import we_are_cancelled
 from streams.json_form import encodable
 from streams.language.tools import FINISH, Tool
 from streams.patience import PatientTimeout
@@ -95,8 +96,7 @@ class BoundTool:
                 returned = await tool.call(**arguments)
             return Observed(ok=True, text=_bounded(shown_value(returned)))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if we_are_cancelled():
                 raise
             # Nobody cancelled us: the tool let its own cancellation escape.
             return failed(tool.name, error)

@@ -12,8 +12,8 @@ MIB = 1 << 20
 
 # In a process of its own: the allocator of this one has a history.
 BURSTS = """
-import random, sys
-from agents.allocator import trim
+import gc, random, sys
+from agents.allocator import give_back
 
 def rss_bytes():
     with open("/proc/self/statm") as found:
@@ -21,13 +21,16 @@ def rss_bytes():
 
 def burst(dice):
     large = [bytes(dice.randrange(20_000, 120_000)) for _ in range(1_500)]
+    ring = [bytes(4_000_000)]
+    ring.append(ring)
     return [bytes(600) for _ in range(150)]
 
+gc.disable()
 before, dice = rss_bytes(), random.Random(7)
 # What stays lies behind what goes, and holds it down.
 stays = [burst(dice) for _ in range(3)]
 peak = rss_bytes()
-trim()
+give_back()
 print(before, peak, rss_bytes())
 """
 

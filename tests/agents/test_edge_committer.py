@@ -1,6 +1,7 @@
 """The committer: no settlement is lost and none made true twice, whatever happens."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -98,10 +99,10 @@ class Bench:
         await asyncio.sleep(0)
         self.kafka.catch_up(self.stores)
 
-    async def claim(self, token: str = MINE) -> "Bench":
+    async def claim(self, token: str = MINE, behind: Iterable[str] = ()) -> "Bench":
         await self.transactor.renew()
         self.kafka.catch_up(self.stores)
-        await self.committer.claim(token)
+        await self.committer.claim(token, behind=behind)
         self.transactor.under_way.clear()
         return self
 
@@ -289,6 +290,13 @@ async def test_group_offsets_that_are_owed_follow_when_nothing_else_happens():
     await until(lambda: bench.kafka.group == {TopicPartition(IN, 0): 3})
     bench.committer.close()
     await working
+
+
+async def test_a_claim_commits_what_the_last_owner_left_behind():
+    bench = Bench(offsets_every_s=60)
+    bench.trackers[IN] = SourceTracker(SourcePosition(next=17))
+    await bench.claim(behind=[IN])
+    assert bench.kafka.group == {TopicPartition(IN, 0): 17}
 
 
 async def test_a_committer_that_closes_leaves_no_group_offset_behind():

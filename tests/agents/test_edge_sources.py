@@ -80,3 +80,14 @@ def test_accepting_the_loss_keeps_what_is_finished_above_it():
 def test_a_topic_that_was_made_again_forgets_what_was_finished():
     found = start(at(100, (102, 102)), ends(0, 50), accept_loss=True)
     assert found == SourcePosition(next=0)
+
+
+@pytest.mark.parametrize(("committed", "late"), [(None, True), (6, True), (7, False)])
+def test_a_group_offset_is_behind_where_it_is_not_the_records(committed, late):
+    behind = ends(0, 9, committed).behind([TP.topic], TP.partition, at(7))
+    assert behind == [TP.topic] * late
+
+
+def test_a_topic_that_the_record_does_not_know_is_not_behind():
+    assert ends(0, 9, 6).behind(["new", TP.topic], TP.partition, None) == []
+    assert ends(0, 9, 6).behind(["new"], TP.partition, at(7)) == []

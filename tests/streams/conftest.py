@@ -50,7 +50,10 @@ class ScriptedLM:
         if callable(answer):
             answer = await answer()
         if isinstance(answer, BaseException):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # else a ring, which no LM of ours makes
         text = answer if isinstance(answer, str) else json.dumps(answer)
         return Answer(text=text, usage=Usage(calls=1, input_tokens=10, output_tokens=2))
 

@@ -1,6 +1,7 @@
 """HTTP as LM calls use it: pieces in any cut, kept connections, every way to break."""
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -267,6 +268,20 @@ async def test_a_garbled_answer_closes_its_connection():
             await pool.post(b"")
         assert (await pool.post(b"")).body == b"hello"
         assert server.connections == 2
+
+
+async def test_what_was_read_goes_with_the_error_that_it_ended_in():
+    async with serving(says(GARBLED["large"])) as (_, pool):
+        gc.collect()
+        gc.disable()
+        try:
+            with suppress(GarbledAnswerError):
+                await pool.post(b"")
+            await asyncio.sleep(0.01)
+            left = [o for o in gc.get_objects() if isinstance(o, AnswerReader)]
+        finally:
+            gc.enable()
+    assert not left
 
 
 async def test_a_cancelled_call_leaves_no_answer_for_the_next():

@@ -10,6 +10,7 @@ import weakref
 
 import pytest
 
+from streams.errors import ModelUnavailableError
 from tests.streams.flows import file_of
 
 CHAIN = file_of("[a, b]", "a: ticket -> x", "b: ticket, x -> y", output="y")
@@ -29,15 +30,20 @@ EACH = file_of(
 )
 
 
+INSTEAD = file_of(
+    "[{fallback: [[a], [b]]}]", "a: ticket -> x", "b: ticket -> x", output="x"
+)
+
+
 class Inputs(dict):
     """A request's inputs, which can be watched."""
 
 
-async def ends(bench, pipeline):
+async def ends(bench, pipeline, status="OK"):
     inputs = Inputs(ticket="broken", sure=0.9, parts=["p", "q"])
     watched = weakref.ref(inputs)
     end = await bench.run(pipeline, inputs=inputs)
-    assert end.result.status == "OK"
+    assert end.result.status == status
     return watched
 
 
@@ -46,6 +52,39 @@ async def test_a_run_that_ended_holds_nothing(bench, text):
     for name, answer in (("a", {"x": "A"}), ("b", {"y": "B"})):
         bench.lm.say(name, answer, answer, answer, answer)
     pipeline = bench.compile(text)
+    await asyncio.create_task(ends(bench, pipeline))
+    gc.collect()
+    gc.disable()
+    try:
+        watched = await asyncio.create_task(ends(bench, pipeline))
+        await asyncio.sleep(0)
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("text", [CHAIN, BRANCHES, WAYS, EACH])
+async def test_a_run_that_failed_holds_nothing(bench, text):
+    for name in "ab":
+        bench.lm.say(
+            name, *(ModelUnavailableError(name, "lm", "no") for _ in range(20))
+        )
+    pipeline = bench.compile(text)
+    await asyncio.create_task(ends(bench, pipeline, "ERROR"))
+    gc.collect()
+    gc.disable()
+    try:
+        watched = await asyncio.create_task(ends(bench, pipeline, "ERROR"))
+        await asyncio.sleep(0)
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+async def test_an_alternative_that_failed_holds_nothing(bench):
+    bench.lm.say("a", *(ModelUnavailableError("a", "lm", "no") for _ in range(20)))
+    bench.lm.say("b", {"x": "B"}, {"x": "B"})
+    pipeline = bench.compile(INSTEAD)
     await asyncio.create_task(ends(bench, pipeline))
     gc.collect()
     gc.disable()
