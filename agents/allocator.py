@@ -8,10 +8,12 @@ Before that the cycle collector frees what lies in rings. By itself it comes sel
 (``agents/worker.py``), and looks at objects that lived for a while once in hours; an
 error of a user's code may hold the request that it came from until then.
 
-Both cost CPU, so they are asked rarely; and by a thread of its own, which holds the
-interpreter while it collects, and lets go of it while it trims.
+Both cost CPU, so they are asked rarely. The loop collects, for what is finalised there
+belongs to it; a thread trims, and ctypes lets go of the interpreter meanwhile.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import gc
 import threading
@@ -27,31 +29,45 @@ TRIMS: Final = _MALLOC_TRIM is not None
 """Whether the C library is glibc."""
 
 
-def give_back() -> None:
-    """Collect rings, and give back what is free, where the C library can."""
-    gc.collect()
+def trim() -> None:
+    """Give back what is free; nothing happens where the C library is another one."""
     if _MALLOC_TRIM is not None:
         _MALLOC_TRIM(0)
 
 
 class Trimmer:
-    """Gives free memory back to the system, from time to time."""
+    """Collects rings and gives free memory back, from time to time."""
 
     def __init__(
-        self, work: Callable[[], object] = give_back, *, every_s: float = EVERY_S
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        give_back: Callable[[], object] = trim,
+        every_s: float = EVERY_S,
     ) -> None:
-        self._work = work
+        self._loop = loop
+        self._give_back = give_back
         self._every_s = every_s
+        self._collected = threading.Event()
         self._stop = threading.Event()
 
     def start(self) -> None:
         """Begin."""
-        threading.Thread(target=self._loop, name="trimmer", daemon=True).start()
+        threading.Thread(target=self._work, name="trimmer", daemon=True).start()
 
     def stop(self) -> None:
         """Give nothing back any more."""
         self._stop.set()
 
-    def _loop(self) -> None:
+    def _work(self) -> None:
         while not self._stop.wait(self._every_s):
-            self._work()
+            # A loop that is closed meanwhile has no rings to look for.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._collect)
+            if self._collected.wait(self._every_s):
+                self._collected.clear()
+                self._give_back()
+
+    def _collect(self) -> None:
+        gc.collect()
+        self._collected.set()

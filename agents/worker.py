@@ -128,7 +128,7 @@ class _Process:
             loop.add_signal_handler(number, self._signalled, number)
         watchdog = Watchdog(loop, self._clock, stuck_s=self._settings.stuck_s)
         watchdog.start()
-        trimmer = Trimmer()
+        trimmer = Trimmer(loop)
         trimmer.start()
         try:
             lock = _lock_folder(self._settings.state_dir)
