@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.faults.history import Sample, Violation
 from tests.faults.index import Index
-from tests.faults.trend import ENOUGH, WARM_UP, at_rest, lives, told
+from tests.faults.trend import ENOUGH, at_rest, lives, thirds, told
 
 LONG_MS: Final = 10 * 60_000
 """How long a process has to live before its growth says anything."""
@@ -79,7 +79,7 @@ def leaks(life: Sequence[Sample], growth: Growth) -> Iterator[Violation]:
         known = told(life, name)
         if len(known) < ENOUGH:
             continue
-        early, middle, late = (at_rest(part, name) for part in _parts(known))
+        early, middle, late = (at_rest(part, name) for part in thirds(known))
         if late - early > allowed and min(middle - early, late - middle) > allowed / 4:
             yield Violation(
                 invariant=11,
@@ -91,10 +91,3 @@ def leaks(life: Sequence[Sample], growth: Growth) -> Iterator[Violation]:
                     "allowed": allowed,
                 },
             )
-
-
-def _parts(life: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
-    begin = int(len(life) * WARM_UP)
-    third = (len(life) - begin) / 3
-    for number in range(3):
-        yield life[begin + int(number * third) : begin + int((number + 1) * third)]

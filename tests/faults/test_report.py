@@ -90,6 +90,8 @@ def samples(growth_bytes: int) -> list[Sample]:
 
 
 def test_a_worker_that_grows_is_seen_to_grow():
-    assert "+60.0 MiB/h; 50 files, +0.0/h" in next(trends(samples(1 << 20)))
+    assert "+60.0 MiB/h, at rest 118, 134, 148 in its thirds; 50 files" in next(
+        trends(samples(1 << 20))
+    )
     assert "+0.0 MiB/h" in next(trends(samples(0)))
     assert list(trends(samples(0)[:20])) == [], "too short a life"

@@ -33,9 +33,17 @@ def lives(
 def trends(samples: Iterable[Sample]) -> Iterator[str]:
     """Return a line about each process that lived long enough."""
     for (worker, pid), life in lives(samples).items():
-        steady = life[int(len(life) * WARM_UP) :]
-        if len(steady) >= ENOUGH:
-            yield f"{worker} (process {pid}): {_line(steady)}"
+        parts = list(thirds(life))
+        if sum(map(len, parts)) >= ENOUGH:
+            yield f"{worker} (process {pid}): {_line(parts)}"
+
+
+def thirds(life: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    """Yield a life in three parts, its warm-up left out."""
+    begin = int(len(life) * WARM_UP)
+    third = (len(life) - begin) / 3
+    for number in range(3):
+        yield life[begin + int(number * third) : begin + int((number + 1) * third)]
 
 
 def slope_per_hour(samples: Sequence[Sample], name: str) -> float:
@@ -66,14 +74,17 @@ def at_rest(samples: Sequence[Sample], name: str) -> float:
     return quantiles(values(samples, name), n=4, method="inclusive")[0]
 
 
-def _line(steady: Sequence[Sample]) -> str:
+def _line(parts: Sequence[Sequence[Sample]]) -> str:
+    steady = [sample for part in parts for sample in part]
+    rest = ", ".join(f"{at_rest(part, 'rss_bytes') / MIB:.0f}" for part in parts)
     minutes = (steady[-1].at_ms - steady[0].at_ms) / 60_000
     middle = mean(sample.rss_bytes for sample in steady) / MIB
     most = max(sample.rss_bytes for sample in steady) / MIB
     growth = slope_per_hour(steady, "rss_bytes") / MIB
     counted = ", ".join(_count(steady, name) for name in COUNTED)
     return (
-        f"RSS {middle:.0f} MiB, most {most:.0f}, {growth:+.1f} MiB/h; "
+        f"RSS {middle:.0f} MiB, most {most:.0f}, {growth:+.1f} MiB/h, "
+        f"at rest {rest} in its thirds; "
         f"{counted}; over {minutes:.0f} min"
     )
 
