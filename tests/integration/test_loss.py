@@ -1,6 +1,7 @@
 """Retention that passes a backlog: the worker stops and says what is missing."""
 
 import signal
+import time
 
 from confluent_kafka import TopicPartition
 
@@ -12,6 +13,9 @@ from tests.integration.verdict import Verdict, answered
 
 SESSION = "one"
 """All requests are one session's, so they are in one partition."""
+
+ANSWERED_S = 1.0
+"""Enough for a broker to answer a fetch that waits for records, once there is one."""
 
 
 def asks_of(name: str, count: int) -> list[Ask]:
@@ -44,6 +48,8 @@ def test_records_that_vanish_before_a_running_worker_read_them_end_it(new_lab):
     # A fetch on its way may be answered by what comes first, and by no more.
     caught = asks_of("caught", 1)
     lab.send("echo", caught)
+    # The broker answers it meanwhile; on a busy machine with what came behind, too.
+    time.sleep(ANSWERED_S)
     lab.send("echo", asks_of("lost", 20))
     partition, begin, end = drop_but(lab, 3)
     worker.send(signal.SIGCONT)
