@@ -29,6 +29,7 @@ from streams.clock import ManualClock
 from streams.config import Settings
 from streams.permit import ALWAYS
 from streams.settlement import Publish, Settlement, Write
+from tests.agents.strays import cancelled_by_nobody
 from tests.agents.test_edge_fakes import (
     GROUP,
     FakeKafka,
@@ -329,22 +330,14 @@ async def test_a_committer_that_raises_ends_the_task_loudly(bench):
     assert isinstance(bench.dead[0], ZeroDivisionError)
 
 
-async def cancelled_within(*_):
-    """Await what somebody else cancelled, as a client of Kafka does that is stopped."""
-    theirs = asyncio.create_task(asyncio.sleep(9))
-    await asyncio.sleep(0)
-    theirs.cancel()
-    await theirs
-
-
 @pytest.mark.parametrize("place", ["commit", "run", "learn"])
 async def test_a_cancellation_by_nobody_ends_the_task_loudly(bench, place):
     if place == "commit":
-        bench.transactor.commit = cancelled_within
+        bench.transactor.commit = cancelled_by_nobody
     elif place == "run":
-        bench.handler.execute = cancelled_within
+        bench.handler.execute = cancelled_by_nobody
     else:
-        bench.handler.learn = cancelled_within
+        bench.handler.learn = cancelled_by_nobody
     bench.handler.answer(0)
     bench.submit(record(0, value=b"new" if place == "learn" else b"run"))
     await until(lambda: bench.dead)

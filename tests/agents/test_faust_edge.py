@@ -25,6 +25,7 @@ from agents.faust_edge import (
     EdgeThread,
     ReadOnlyTableError,
 )
+from tests.agents.strays import cancelled_by_nobody
 from tests.agents.test_edge_fakes import turns, until
 
 IN, CHANGELOG = "in", "edge-memory-changelog"
@@ -754,16 +755,12 @@ async def test_a_consumer_that_ends_as_cancelled_does_not_keep_its_thread(
 ):
     stopped = []
 
-    async def astray(_: object) -> None:
-        theirs = asyncio.create_task(asyncio.sleep(9))
-        await asyncio.sleep(0)
-        theirs.cancel()
-        await theirs
-
     async def stop(consumer: object) -> None:
         stopped.append(consumer)
 
-    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_thread_stop", astray)
+    monkeypatch.setattr(
+        driver.AIOKafkaConsumerThread, "on_thread_stop", cancelled_by_nobody
+    )
     monkeypatch.setattr(faust_edge, "stop_consumer", stop)
     await stopping.on_thread_stop()
     assert stopped == [stopping._consumer]  # noqa: SLF001

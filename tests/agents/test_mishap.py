@@ -3,6 +3,7 @@
 import asyncio
 
 from agents.mishap import StrayCancellationError, mishap
+from tests.agents.strays import cancelled_by_nobody
 
 
 async def ended(coroutine, *, cancel=False):
@@ -12,14 +13,6 @@ async def ended(coroutine, *, cancel=False):
         task.cancel()
     await asyncio.wait([task], timeout=5)
     return task
-
-
-async def for_somebody_else():
-    """Await what its owner has cancelled, as aiokafka's clients do."""
-    theirs = asyncio.create_task(asyncio.sleep(9))
-    await asyncio.sleep(0)
-    theirs.cancel()
-    await theirs
 
 
 async def failing() -> None:
@@ -39,6 +32,6 @@ async def test_an_error_is_one():
 
 
 async def test_a_cancellation_by_nobody_is_one():
-    error = mishap(await ended(for_somebody_else()))
+    error = mishap(await ended(cancelled_by_nobody()))
     assert isinstance(error, StrayCancellationError)
-    assert "for_somebody_else" in str(error)
+    assert "cancelled_by_nobody" in str(error)

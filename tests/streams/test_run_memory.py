@@ -47,50 +47,38 @@ async def ends(bench, pipeline, status="OK"):
     return watched
 
 
+async def holds_nothing(bench, pipeline, status="OK"):
+    """Say whether a second run leaves nothing for the collector."""
+    await asyncio.create_task(ends(bench, pipeline, status))
+    gc.collect()
+    gc.disable()
+    try:
+        watched = await asyncio.create_task(ends(bench, pipeline, status))
+        await asyncio.sleep(0)
+        return watched() is None
+    finally:
+        gc.enable()
+
+
+def unavailable(name):
+    return [ModelUnavailableError(name, "lm", "no") for _ in range(20)]
+
+
 @pytest.mark.parametrize("text", [CHAIN, BRANCHES, WAYS, EACH])
 async def test_a_run_that_ended_holds_nothing(bench, text):
     for name, answer in (("a", {"x": "A"}), ("b", {"y": "B"})):
         bench.lm.say(name, answer, answer, answer, answer)
-    pipeline = bench.compile(text)
-    await asyncio.create_task(ends(bench, pipeline))
-    gc.collect()
-    gc.disable()
-    try:
-        watched = await asyncio.create_task(ends(bench, pipeline))
-        await asyncio.sleep(0)
-        assert watched() is None
-    finally:
-        gc.enable()
+    assert await holds_nothing(bench, bench.compile(text))
 
 
 @pytest.mark.parametrize("text", [CHAIN, BRANCHES, WAYS, EACH])
 async def test_a_run_that_failed_holds_nothing(bench, text):
     for name in "ab":
-        bench.lm.say(
-            name, *(ModelUnavailableError(name, "lm", "no") for _ in range(20))
-        )
-    pipeline = bench.compile(text)
-    await asyncio.create_task(ends(bench, pipeline, "ERROR"))
-    gc.collect()
-    gc.disable()
-    try:
-        watched = await asyncio.create_task(ends(bench, pipeline, "ERROR"))
-        await asyncio.sleep(0)
-        assert watched() is None
-    finally:
-        gc.enable()
+        bench.lm.say(name, *unavailable(name))
+    assert await holds_nothing(bench, bench.compile(text), "ERROR")
 
 
 async def test_an_alternative_that_failed_holds_nothing(bench):
-    bench.lm.say("a", *(ModelUnavailableError("a", "lm", "no") for _ in range(20)))
+    bench.lm.say("a", *unavailable("a"))
     bench.lm.say("b", {"x": "B"}, {"x": "B"})
-    pipeline = bench.compile(INSTEAD)
-    await asyncio.create_task(ends(bench, pipeline))
-    gc.collect()
-    gc.disable()
-    try:
-        watched = await asyncio.create_task(ends(bench, pipeline))
-        await asyncio.sleep(0)
-        assert watched() is None
-    finally:
-        gc.enable()
+    assert await holds_nothing(bench, bench.compile(INSTEAD))
