@@ -18,6 +18,7 @@ final, and publishes nothing.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import structlog
@@ -28,7 +29,7 @@ from msgspec.structs import replace
 from agents.pace import Pace
 from agents.pending import Group, Overlay, Pending, finished_offsets, size_of
 from agents.position import KEY as POSITION_KEY
-from agents.position import Position, SourceTracker
+from agents.position import Position, SourcePosition, SourceTracker
 from agents.restore import changelog
 from agents.tables import TASKS, Change, Store, StoreMark
 from agents.tenure import Tenure
@@ -50,6 +51,8 @@ OFFSETS_EVERY_S: Final = 1.0
 """How often a task commits its group offsets along. They are a copy of the position
 record, for tools that show lag; a copy in every transaction would cost two of its five
 requests, and three of its sixteen appends at the broker."""
+
+NO_SOURCES: Final[Mapping[str, SourcePosition]] = MappingProxyType({})
 
 
 class Watcher(Protocol):
@@ -85,14 +88,20 @@ class Committer:
         interval_s: float,
         still_mine: Callable[[], bool],
         catch_up: Callable[[], Awaitable[None]],
+        dormant: Mapping[str, SourcePosition] = NO_SOURCES,
         offsets_every_s: float = OFFSETS_EVERY_S,
     ) -> None:
+        """*dormant* is where topics stand that no pipeline reads any more, by topic.
+
+        The position keeps them: a pipeline that comes back goes on there.
+        """
         self.partition = partition
         self._group = group
         self._shape = shape
         self._transactor = transactor
         self._stores = stores
         self._trackers = trackers
+        self._dormant = dormant
         self._overlay = overlay
         self._tenure = tenure
         self._clock = clock
@@ -281,8 +290,11 @@ class Committer:
                 number=self._number,
                 shape=self._shape,
                 sources={
-                    topic: tracker.position(finished.get(topic, frozenset()))
-                    for topic, tracker in self._trackers.items()
+                    **self._dormant,
+                    **{
+                        topic: tracker.position(finished.get(topic, frozenset()))
+                        for topic, tracker in self._trackers.items()
+                    },
                 },
             ),
         )

@@ -39,18 +39,19 @@ def pack(ids: Mapping[str, str]) -> bytes:
     return FORMAT + orjson.dumps(ids, option=orjson.OPT_SORT_KEYS)
 
 
-def recreated(stored: bytes | None, ids: Mapping[str, str]) -> frozenset[str]:
-    """Return which topics have another id now than when *stored* was written.
+def unpack(stored: bytes | None) -> Mapping[str, str]:
+    """Read the stored form back; nothing if nobody has written any yet.
 
     Raises:
         StateError: it is damaged, or of a newer format.
     """
     if stored is None:
-        return frozenset()
+        return {}
     if stored[:1] != FORMAT:
         raise StateError(WHAT, f"unknown format {stored[:1]!r}")
     try:
-        return changed(orjson.loads(stored[1:]), ids)
+        ids: Mapping[str, str] = orjson.loads(stored[1:])
+        return dict(ids.items())
     except (ValueError, AttributeError) as error:
         raise StateError(WHAT, f"damaged: {error}") from error
 

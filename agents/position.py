@@ -7,7 +7,7 @@ a redelivered record that it covers is skipped, and nothing is paid twice.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import orjson
@@ -53,12 +53,17 @@ class Position(Struct, frozen=True, kw_only=True):
     shape: str
     """Fingerprint of the app's set of pipelines and tables."""
     sources: Mapping[str, SourcePosition] = field(default_factory=dict)
-    """By source topic."""
+    """By source topic. One that no pipeline reads any more keeps its place: the group
+    keeps its offset as well, and a pipeline that comes back goes on there."""
 
     def pack(self) -> bytes:
         """Return the stored form: a format byte, then JSON."""
         sources = {t: [s.next, s.ranges] for t, s in self.sources.items()}
         return FORMAT + orjson.dumps([self.token, self.number, self.shape, sources])
+
+    def dormant(self, topics: Iterable[str]) -> dict[str, SourcePosition]:
+        """Return where all other source topics than *topics* stand."""
+        return {t: s for t, s in self.sources.items() if t not in frozenset(topics)}
 
     @classmethod
     def unpack(cls, stored: bytes) -> "Position":

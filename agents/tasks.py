@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from agents.committer import Backoff, ClaimError, Committer, ReplacedError, Watcher
 from agents.lease import Lease
 from agents.origins import KEY as ORIGINS_KEY
-from agents.origins import TopicRecreatedError, pack, recreated
+from agents.origins import TopicRecreatedError, changed, pack, unpack
 from agents.pending import Overlay
 from agents.position import KEY as POSITION_KEY
 from agents.position import MAX_SPAN, Position, SourcePosition, SourceTracker
@@ -210,9 +210,13 @@ class Tasks:
             records=restored.records,
             seconds=round(restored.seconds, 3),
         )
-        tasks, behind = {}, {}
+        tasks, behind, origins = {}, {}, {}
         for partition in fresh:
-            anew = self._made_anew(partition, ids)
+            before = unpack(self._shelf.stores[TASKS, partition].get(ORIGINS_KEY))
+            anew = self._made_anew(partition, before, ids)
+            origins[partition] = Write(
+                table=TASKS, key=ORIGINS_KEY, value=pack({**before, **ids})
+            )
             stored = self._shelf.stores[TASKS, partition].get(POSITION_KEY)
             position = Position.unpack(stored) if stored else None
             trackers = {
@@ -229,12 +233,12 @@ class Tasks:
                 )
                 for topic in self._topics
             }
-            tasks[partition] = self._task(partition, trackers)
+            dormant = position.dormant(self._topics) if position else {}
+            tasks[partition] = self._task(partition, trackers, dormant)
             behind[partition] = ends.behind(self._topics, partition, position)
         token = secrets.token_hex(8)
-        origins = Write(table=TASKS, key=ORIGINS_KEY, value=pack(ids))
         await _all(
-            task.committer.claim(token, [origins], behind[partition])
+            task.committer.claim(token, [origins[partition]], behind[partition])
             for partition, task in tasks.items()
         )
         for partition, task in tasks.items():
@@ -246,20 +250,27 @@ class Tasks:
         tables = (changelog(self._settings.group, table) for table in TABLES)
         return (*self._topics, *tables)
 
-    def _made_anew(self, partition: int, ids: Mapping[str, str]) -> frozenset[str]:
-        """Return the topics that are not those which the last owner knew.
+    def _made_anew(
+        self, partition: int, before: Mapping[str, str], ids: Mapping[str, str]
+    ) -> frozenset[str]:
+        """Return the topics that are not those which the last owners knew, *before*.
 
         Raises:
             TopicRecreatedError: there are some, and nobody accepted that.
         """
-        anew = recreated(self._shelf.stores[TASKS, partition].get(ORIGINS_KEY), ids)
+        anew = changed(before, ids)
         if anew and not self._settings.accept_loss:
             raise TopicRecreatedError(anew)
         for topic in anew:
             log.warning("topic.recreated", topic=topic, partition=partition)
         return anew
 
-    def _task(self, partition: int, trackers: dict[str, SourceTracker]) -> Task:
+    def _task(
+        self,
+        partition: int,
+        trackers: dict[str, SourceTracker],
+        dormant: Mapping[str, SourcePosition],
+    ) -> Task:
         stores = {table: self._shelf.stores[table, partition] for table in TABLES}
         overlay, tenure = Overlay(), Tenure(self._lease, partition)
         committer = Committer(
@@ -276,6 +287,7 @@ class Tasks:
             interval_s=self._settings.commit_interval_s,
             still_mine=lambda: self._still_assigned(partition),
             catch_up=lambda: self._catch_up(partition),
+            dormant=dormant,
         )
         return Task(
             partition,

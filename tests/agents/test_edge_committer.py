@@ -69,6 +69,7 @@ class Bench:
     mine: bool = True
     clock: ManualClock = field(default_factory=ManualClock)
     offsets_every_s: float = 0
+    dormant: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.transactor = FakeTransactor(self.kafka)
@@ -92,6 +93,7 @@ class Bench:
             interval_s=0,
             still_mine=lambda: self.mine,
             catch_up=self.catch_up,
+            dormant=self.dormant,
             offsets_every_s=self.offsets_every_s,
         )
 
@@ -297,6 +299,16 @@ async def test_a_claim_commits_what_the_last_owner_left_behind():
     bench.trackers[IN] = SourceTracker(SourcePosition(next=17))
     await bench.claim(behind=[IN])
     assert bench.kafka.group == {TopicPartition(IN, 0): 17}
+
+
+async def test_topics_that_no_pipeline_reads_any_more_keep_their_places():
+    away = SourcePosition(next=7, ranges=((9, 11),))
+    bench = await Bench(dormant={"away": away}).claim()
+    bench.deliver(0)
+    bench.settle(0)
+    await bench.committer.flush()
+    assert bench.position.sources == {"away": away, IN: SourcePosition(next=1)}
+    assert bench.kafka.group == {TopicPartition(IN, 0): 1}
 
 
 async def test_a_committer_that_closes_leaves_no_group_offset_behind():

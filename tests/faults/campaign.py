@@ -112,11 +112,11 @@ class Campaign:
         dice = random.Random(planned.seed)  # noqa: S311 - a dice, not a key
         try:
             FAULTS[planned.fault](self._town, planned.target, dice)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
+        except (AssertionError, TimeoutError, subprocess.TimeoutExpired) as error:
             yield Violation(
                 invariant=9,
                 what="a worker did not do as it was told",
-                evidence={"fault": str(planned), "error": str(error)},
+                evidence={"fault": str(planned), "error": repr(error)},
             )
 
     def _recovers(self, at_ms: int) -> bool:

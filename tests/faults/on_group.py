@@ -25,9 +25,8 @@ def offsets_lost(town: Town, _: str, dice: random.Random) -> None:
         _end_all(town, dice.choice((signal.SIGTERM, signal.SIGKILL)))
         _until_empty(town)
         # What expires in the end is the group, with all that it committed.
-        [deleted] = town.lab.admin.delete_consumer_groups(
-            [town.lab.settings.group]
-        ).values()
+        admin = town.lab.new_admin()
+        [deleted] = admin.delete_consumer_groups([town.lab.settings.group]).values()
         deleted.result(20)
         for name in town.crew.places:
             town.crew.start(name)

@@ -119,7 +119,7 @@ class Lab:
                 "message.max.bytes": 8_000_000,
             }
         )
-        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self.admin = self.new_admin()
         self.provision()
 
     # Requests in.
@@ -229,10 +229,18 @@ class Lab:
             for tp in future.result(20).topic_partitions
         }
 
+    def new_admin(self) -> AdminClient:
+        """Return a client that knows nothing yet.
+
+        librdkafka's may wait without end for a coordinator that it knew before its
+        broker restarted. Keep it until its futures are done.
+        """
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
     def members(self) -> int:
         """Return how many workers the group knows."""
-        group = self.settings.group
-        described = self.admin.describe_consumer_groups([group])
+        group, admin = self.settings.group, self.new_admin()
+        described = admin.describe_consumer_groups([group])
         return len(described[group].result(20).members)
 
     def config(self, topic: str) -> Mapping[str, ConfigEntry]:
