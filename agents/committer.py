@@ -18,7 +18,6 @@ final, and publishes nothing.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final, Protocol
 
 import structlog
@@ -52,8 +51,6 @@ OFFSETS_EVERY_S: Final = 1.0
 record, for tools that show lag; a copy in every transaction would cost two of its five
 requests, and three of its sixteen appends at the broker."""
 
-NO_SOURCES: Final[Mapping[str, SourcePosition]] = MappingProxyType({})
-
 
 class Watcher(Protocol):
     """What the committer tells about each transaction."""
@@ -81,6 +78,7 @@ class Committer:
         transactor: Transactor,
         stores: Mapping[str, Store],
         trackers: Mapping[str, SourceTracker],
+        dormant: Mapping[str, SourcePosition],
         overlay: Overlay,
         tenure: Tenure,
         clock: Clock,
@@ -88,7 +86,6 @@ class Committer:
         interval_s: float,
         still_mine: Callable[[], bool],
         catch_up: Callable[[], Awaitable[None]],
-        dormant: Mapping[str, SourcePosition] = NO_SOURCES,
         offsets_every_s: float = OFFSETS_EVERY_S,
     ) -> None:
         """*dormant* is where topics stand that no pipeline reads any more, by topic.

@@ -50,8 +50,7 @@ def unpack(stored: bytes | None) -> Mapping[str, str]:
     if stored[:1] != FORMAT:
         raise StateError(WHAT, f"unknown format {stored[:1]!r}")
     try:
-        ids: Mapping[str, str] = orjson.loads(stored[1:])
-        return dict(ids.items())
+        return dict(orjson.loads(stored[1:]).items())
     except (ValueError, AttributeError) as error:
         raise StateError(WHAT, f"damaged: {error}") from error
 

@@ -7,7 +7,7 @@ a redelivered record that it covers is skipped, and nothing is paid twice.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import orjson
@@ -61,9 +61,9 @@ class Position(Struct, frozen=True, kw_only=True):
         sources = {t: [s.next, s.ranges] for t, s in self.sources.items()}
         return FORMAT + orjson.dumps([self.token, self.number, self.shape, sources])
 
-    def dormant(self, topics: Iterable[str]) -> dict[str, SourcePosition]:
+    def dormant(self, topics: Collection[str]) -> dict[str, SourcePosition]:
         """Return where all other source topics than *topics* stand."""
-        return {t: s for t, s in self.sources.items() if t not in frozenset(topics)}
+        return {t: s for t, s in self.sources.items() if t not in topics}
 
     @classmethod
     def unpack(cls, stored: bytes) -> "Position":

@@ -280,6 +280,7 @@ class Tasks:
             transactor=self._transactors[partition],
             stores=stores,
             trackers=trackers,
+            dormant=dormant,
             overlay=overlay,
             tenure=tenure,
             clock=self._clock,
@@ -287,7 +288,6 @@ class Tasks:
             interval_s=self._settings.commit_interval_s,
             still_mine=lambda: self._still_assigned(partition),
             catch_up=lambda: self._catch_up(partition),
-            dormant=dormant,
         )
         return Task(
             partition,

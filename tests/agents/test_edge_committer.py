@@ -86,6 +86,7 @@ class Bench:
             transactor=self.transactor,
             stores=self.stores,
             trackers=self.trackers,
+            dormant=self.dormant,
             overlay=self.overlay,
             tenure=self.tenure,
             clock=self.clock,
@@ -93,7 +94,6 @@ class Bench:
             interval_s=0,
             still_mine=lambda: self.mine,
             catch_up=self.catch_up,
-            dormant=self.dormant,
             offsets_every_s=self.offsets_every_s,
         )
 

@@ -128,6 +128,7 @@ class Bench:
             transactor=self.transactor,
             stores=self.stores,
             trackers=self.trackers,
+            dormant={},
             overlay=overlay,
             tenure=Tenure(Lease(self.clock, 6), 0),
             clock=self.clock,

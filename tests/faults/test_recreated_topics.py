@@ -8,7 +8,6 @@ import pytest
 
 from agents.exit_codes import ExitCode
 from agents.tables import SESSIONS
-from tests.integration.eventually import eventually
 from tests.integration.lab import Ask, Lab
 from tests.integration.processes import WorkerProcess
 from tests.integration.reading import Tail
@@ -52,16 +51,6 @@ class Talk:
         self.ask()
         answered(self.results, len(self.asks), within_s=30)
 
-    def recreate(self, topic: str) -> None:
-        """Delete *topic*; make it as an operator does, once it is gone."""
-        self.lab.delete(topic)
-        eventually(
-            lambda: topic not in self.lab.admin.list_topics(timeout=10).topics,
-            within_s=20,
-            what=f"no {topic}",
-        )
-        self.lab.provision()
-
     def is_refused(self, worker: WorkerProcess, topic: str) -> None:
         """Check that *worker* ends, names *topic* and says what helps."""
         assert worker.wait(within_s=NOTICED_S) == ExitCode.FAILED
@@ -94,7 +83,7 @@ def test_a_changelog_that_was_recreated_between_starts_is_refused(talk):
     worker = talk.lab.worker().ready()
     talk.turn()
     assert worker.terminate() == ExitCode.DONE
-    talk.recreate(talk.sessions)
+    talk.lab.recreate(talk.sessions)
     # Also by a worker whose disk has nothing to compare with.
     talk.is_refused(talk.lab.worker("other"), talk.sessions)
     talk.is_refused(talk.lab.worker(), talk.sessions)
@@ -112,7 +101,7 @@ def test_a_changelog_that_was_recreated_between_starts_is_refused(talk):
 def test_a_changelog_that_is_recreated_under_a_worker_ends_it(talk):
     worker = talk.lab.worker().ready()
     talk.turn()
-    talk.recreate(talk.sessions)
+    talk.lab.recreate(talk.sessions)
     talk.ask()
     talk.is_refused(worker, talk.sessions)
     talk.is_refused(talk.lab.worker(), talk.sessions)
@@ -129,7 +118,7 @@ def test_a_request_topic_that_was_recreated_between_starts_is_refused(talk, turn
     talk.turn()
     talk.turn()
     assert worker.terminate() == ExitCode.DONE
-    talk.recreate(talk.requests)
+    talk.lab.recreate(talk.requests)
     talk.ask(turns)
     talk.is_refused(talk.lab.worker(), talk.requests)
     shutil.rmtree(talk.lab.state())
@@ -146,7 +135,7 @@ def test_a_request_topic_that_is_recreated_under_a_worker_ends_it(talk, turns):
     worker = talk.lab.worker().ready()
     talk.turn()
     talk.turn()
-    talk.recreate(talk.requests)
+    talk.lab.recreate(talk.requests)
     talk.ask(turns)
     talk.is_refused(worker, talk.requests)
     talk.is_refused(talk.lab.worker(), talk.requests)

@@ -26,6 +26,7 @@ from streams.config import Settings
 from streams.metrics import NullRecorder
 from streams.pipeline import compile_folder
 from streams.plan import Pipeline
+from tests.integration.eventually import eventually
 from tests.integration.processes import WORKER, WorkerProcess, bare_environment
 from tests.integration.reading import Seen, Tail
 
@@ -269,6 +270,16 @@ class Lab:
         """Remove a topic while it is in use."""
         for future in self.admin.delete_topics([topic]).values():
             future.result(20)
+
+    def recreate(self, topic: str) -> None:
+        """Delete *topic*; make it as an operator does, once it is gone."""
+        self.delete(topic)
+        eventually(
+            lambda: topic not in self.admin.list_topics(timeout=10).topics,
+            within_s=20,
+            what=f"no {topic}",
+        )
+        self.provision()
 
     def provision(self, names: Iterable[str] = (), **changes: Any) -> None:
         """Make the topics that are missing, as `penstock topics apply` does."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from agents.exit_codes import ExitCode
-from tests.integration.eventually import eventually
 from tests.integration.lab import PARTITIONS, Ask, Lab
 from tests.integration.texts import ECHO
 from tests.integration.verdict import Verdict, answered
@@ -74,13 +73,7 @@ def test_a_topic_that_was_recreated_while_its_pipeline_was_away_is_refused(
     guest: Guest,
 ):
     topic = guest.lab.topic("other", "requests")
-    guest.lab.delete(topic)
-    eventually(
-        lambda: topic not in guest.lab.admin.list_topics(timeout=10).topics,
-        within_s=20,
-        what=f"no {topic}",
-    )
-    guest.lab.provision()
+    guest.lab.recreate(topic)
     worker = guest.lab.worker()
     assert worker.wait(within_s=40) == ExitCode.FAILED
     assert f"{topic}: deleted and made again" in worker.last_words()
