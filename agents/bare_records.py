@@ -5,6 +5,7 @@ more than parsing and storing together. Who wants keys and values can do without
 """
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -21,6 +22,7 @@ large ones take longer."""
 
 BareRecord = tuple[bytes, bytes | None]
 """Key and value."""
+_VALUE: Final = itemgetter(1)
 
 
 class BareRecords(PartitionRecords):  # type: ignore[misc] # untyped
@@ -90,7 +92,7 @@ class BareResult(FetchResult):  # type: ignore[misc] # untyped
                 self._partition_records = None
                 return taken
             taken += piece
-            left_bytes -= sum([len(value) for _, value in piece if value])
+            left_bytes -= sum(map(len, filter(None, map(_VALUE, piece))))
         self._update_position()
         return taken
 

@@ -214,6 +214,17 @@ class FailingStore:
     def close(self) -> None:
         self._store.close()
 
+    def load(self, changes: Iterable[Change], seen_ms: int) -> None:
+        self._points.reach_blocking("restore.apply", self._path)
+        self._store.load(changes, seen_ms)
+
+    def flush(self) -> None:
+        self._store.flush()
+
+    @property
+    def flushing(self) -> bool:
+        return self._store.flushing
+
     def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
         changes = list(changes)
         if not changes:

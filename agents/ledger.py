@@ -13,18 +13,13 @@ from typing import Any, Final
 import rocksdict
 from msgspec import Struct
 
-from agents.failures import EdgeError
 from agents.tables import (
-    META,
     Change,
     Engine,
+    MarkedFiles,
     StoreMark,
-    open_files,
-    put_mark,
-    read_mark,
     reading,
     rows,
-    write,
 )
 
 HOUR_MS: Final = 3_600_000
@@ -80,36 +75,26 @@ class LedgerStore:
             CorruptStoreError: RocksDB refuses the files.
             NewerStoreError: a newer penstock wrote them.
         """
-        self._path = path
-        self._engine = engine
+        self._files = MarkedFiles(engine, path)
         self._window_ms = round(window_s * 1_000)
         self._max_entries = max_entries
         self._on_shortened = on_shortened
-        self._db, families = open_files(engine, path, {META})
-        self._meta = families.pop(META)
-        self._meta_handle = self._db.get_column_family_handle(META)
         self._segments = {
             int(name.removeprefix(_SEGMENT)): family
-            for name, family in families.items()
+            for name, family in self._files.families.items()
         }
         # An estimate is enough: the bound protects the disk, not a promise.
         self._counts = {
             hour: family.property_int_value("rocksdb.estimate-num-keys") or 0
             for hour, family in self._segments.items()
         }
-        try:
-            self._mark = read_mark(self._meta, path)
-        except EdgeError:
-            families.clear()
-            self.close()
-            raise
 
     @property
     def mark(self) -> StoreMark:
-        return self._mark
+        return self._files.mark
 
     def get(self, key: bytes) -> bytes | None:
-        with reading(self._path):
+        with reading(self._files.path):
             for hour in sorted(self._segments, reverse=True):
                 value: bytes | None = self._segments[hour].get(key)
                 if value is not None:
@@ -118,10 +103,29 @@ class LedgerStore:
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         for hour in sorted(self._segments):
-            yield from rows(self._segments[hour], self._path)
+            yield from rows(self._segments[hour], self._files.path)
 
     def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
-        oldest = self._oldest_hour(mark.seen_ms)
+        self._files.write(self._batch(changes, mark.seen_ms), mark)
+        self._expire(self._oldest_hour(mark.seen_ms))
+
+    def load(self, changes: Iterable[Change], seen_ms: int) -> None:
+        self._files.load(self._batch(changes, seen_ms))
+        self._expire(self._oldest_hour(seen_ms))
+
+    def flush(self) -> None:
+        self._files.flush()
+
+    @property
+    def flushing(self) -> bool:
+        return self._files.flushing
+
+    def close(self) -> None:
+        self._segments.clear()
+        self._files.close()
+
+    def _batch(self, changes: Iterable[Change], seen_ms: int) -> Any:
+        oldest = self._oldest_hour(seen_ms)
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in changes:
             if value is None:
@@ -130,29 +134,17 @@ class LedgerStore:
             if hour < oldest:
                 continue  # restored from a changelog that keeps a little longer
             self._segment(hour)
-            handle = self._db.get_column_family_handle(f"{_SEGMENT}{hour}")
+            handle = self._files.db.get_column_family_handle(f"{_SEGMENT}{hour}")
             batch.put(key, value, handle)
             self._counts[hour] += 1
-        put_mark(batch, mark, self._meta_handle)
-        write(self._db, batch, self._path)
-        self._mark = mark
-        self._expire(oldest)
-
-    def close(self) -> None:
-        # Handles first: a family that outlives its database keeps the files locked.
-        self._segments.clear()
-        del self._meta, self._meta_handle
-        self._db.close()
+        return batch
 
     def _oldest_hour(self, now_ms: int) -> int:
         return (now_ms - self._window_ms) // HOUR_MS
 
     def _segment(self, hour: int) -> Any:
         if hour not in self._segments:
-            name = f"{_SEGMENT}{hour}"
-            self._segments[hour] = self._db.create_column_family(
-                name, self._engine.options()
-            )
+            self._segments[hour] = self._files.create(f"{_SEGMENT}{hour}")
             self._counts[hour] = 0
         return self._segments[hour]
 
@@ -166,5 +158,5 @@ class LedgerStore:
 
     def _drop(self, hour: int) -> int:
         del self._segments[hour]
-        self._db.drop_column_family(f"{_SEGMENT}{hour}")
+        self._files.drop(f"{_SEGMENT}{hour}")
         return self._counts.pop(hour)

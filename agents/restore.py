@@ -14,7 +14,8 @@ at the start: what was lost is refused by name, or the ledger goes on behind it.
 
 A store is wiped and rebuilt, loudly, when it cannot be trusted: it is ahead of its
 changelog, it was filled from another changelog, it was not seen for so long that
-compaction may have removed the tombstones it missed, or RocksDB refuses its files.
+compaction may have removed the tombstones it missed, a crash left it half filled, or
+RocksDB refuses its files.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +37,7 @@ from agents.closing import started
 from agents.failures import EdgeError
 from agents.tables import (
     CHANGELOG_ID,
+    HALF_FILLED,
     LEDGER,
     Change,
     CorruptStoreError,
@@ -70,9 +73,17 @@ WAIT_MS: Final = 20
 """For records. None come where markers are all that is left: a wait for nothing."""
 TELL_EVERY_S: Final = 5.0
 """How a restore goes on, or that it does not."""
+LOAD_OFFSETS: Final = 5_000
+"""So many of a changelog fill a new store without a log: less is not worth a flush."""
+FLUSH_S: Final = 5.0
+"""For a flush behind the loop's back; one that takes longer holds the loop, and the
+watchdog sees it."""
+FLUSH_LOOK_S: Final = 0.005
+"""How often it is looked whether such a flush is done: one takes some 15 ms."""
 
 StoreKey = tuple[str, int]
 """Table and partition."""
+_KEY: Final = itemgetter(0)
 
 
 class ChangelogError(EdgeError):
@@ -257,6 +268,8 @@ class _Reading:
     began_ms: int
     first: Sequence[BareRecord] = ()
     """What was read of it already, from *at* on."""
+    loads: bool = False
+    """Whether it is written without a log: a crash costs this restore, and no more."""
 
 
 class Restorer:
@@ -394,6 +407,7 @@ class Restorer:
                 changelog_id=found or store.mark.changelog_id,
                 began_ms=self._clock.now_ms(),
                 first=first,
+                loads=store.mark == StoreMark() and ends[tp] - at >= LOAD_OFFSETS,
             )
         return readings
 
@@ -449,7 +463,8 @@ class Restorer:
         if found and mark.changelog_id and mark.changelog_id != found:
             return "it was filled from another changelog"
         if mark.next > end:
-            return f"it is at offset {mark.next}, its changelog ends at {end}"
+            ahead = f"it is at offset {mark.next}, its changelog ends at {end}"
+            return "a crash cut its restore short" if mark == HALF_FILLED else ahead
         if mark.next < begin and not lossy:
             return f"it is at offset {mark.next}, its changelog begins at {begin}"
         unseen_ms = self._clock.now_ms() - mark.seen_ms
@@ -464,12 +479,29 @@ class Restorer:
         tell: OnProgress,
         wanted: Callable[[], bool],
     ) -> _Progress:
+        offsets = sum(max(r.end - r.at, 0) for r in readings.values())
+        progress = _Progress(left=offsets, tell=tell, clock=self._clock)
+        try:
+            await self._read_up(consumer, readings, progress, wanted)
+            for reading in readings.values():
+                await self._caught_up(reading)
+        except BaseException:
+            for reading in readings.values():
+                self._cut_short(reading)
+            raise
+        progress.done()
+        return progress
+
+    async def _read_up(
+        self,
+        consumer: Any,
+        readings: Mapping[TopicPartition, _Reading],
+        progress: _Progress,
+        wanted: Callable[[], bool],
+    ) -> None:
         left = {tp for tp, r in readings.items() if r.at < r.end}
         for tp in readings.keys() - left:
             consumer.pause(tp)
-            self._caught_up(readings[tp])
-        offsets = sum(readings[tp].end - readings[tp].at for tp in left)
-        progress = _Progress(left=offsets, tell=tell, clock=self._clock)
         fetched = {tp: r.first for tp, r in readings.items() if r.first}
         while left:
             if not wanted():
@@ -484,7 +516,7 @@ class Restorer:
                 if reading.at == reading.end:
                     consumer.pause(tp)
                     left.discard(tp)
-                    self._caught_up(reading)
+                    reading.store.flush()
             if fetched or went:
                 progress.went(sum(map(len, fetched.values())), went)
             elif progress.stands():
@@ -492,8 +524,6 @@ class Restorer:
             # No await here waits while records are at hand.
             await asyncio.sleep(0)
             fetched = await self._slice(consumer) if left else {}
-        progress.done()
-        return progress
 
     async def _slice(self, consumer: Any) -> dict[TopicPartition, Sequence[BareRecord]]:
         size = SLICE_RECORDS if self._serving() else ALONE_RECORDS
@@ -526,13 +556,30 @@ class Restorer:
         # Seen as of old until it has caught up: a restore that is cut short must not
         # look younger than the tombstones that it has yet to read.
         seen_ms = reading.store.mark.seen_ms or reading.began_ms
-        changes: list[Change] = [r for r in records if r[0] != CHANGELOG_ID]
-        reading.store.apply(changes, self._mark(reading, following, seen_ms))
+        changes = _changes(records)
+        if reading.loads:
+            reading.store.load(changes, seen_ms)
+        else:
+            reading.store.apply(changes, self._mark(reading, following, seen_ms))
 
-    def _caught_up(self, reading: _Reading) -> None:
-        following = max(reading.end, reading.store.mark.next)
+    async def _caught_up(self, reading: _Reading) -> None:
+        until_s = self._clock.monotonic_s() + FLUSH_S
+        while reading.store.flushing and self._clock.monotonic_s() < until_s:  # noqa: ASYNC110 - RocksDB calls nobody
+            await asyncio.sleep(FLUSH_LOOK_S)
+        found = reading.store.mark
+        # A store in use may have gone on meanwhile.
+        following = (
+            reading.end if found == HALF_FILLED else max(reading.end, found.next)
+        )
         mark = self._mark(reading, following, self._clock.now_ms())
         reading.store.apply((), mark)
+
+    def _cut_short(self, reading: _Reading) -> None:
+        """Keep what was loaded until now; what cannot be kept is rebuilt."""
+        if reading.store.mark == HALF_FILLED:
+            mark = self._mark(reading, reading.at, reading.began_ms)
+            with suppress(EdgeError):
+                reading.store.apply((), mark)
 
     def _mark(self, reading: _Reading, following: int, seen_ms: int) -> StoreMark:
         return StoreMark(
@@ -575,6 +622,14 @@ def private_consumer(bootstrap: str) -> AIOKafkaConsumer:
 def _say_out_of_range(error: OffsetOutOfRangeError) -> None:
     at = {f"{tp.topic}[{tp.partition}]": n for tp, n in error.args[0].items()}
     log.warning("restore.out_of_range", at=at)
+
+
+def _changes(records: Sequence[BareRecord]) -> Iterable[Change]:
+    """Return *records* without the identity, which only the first ones have."""
+    # Without it, which is nearly always, nothing is looked at in Python.
+    if CHANGELOG_ID in map(_KEY, records):
+        return [r for r in records if r[0] != CHANGELOG_ID]
+    return records
 
 
 def _identity(first: Sequence[BareRecord]) -> bytes:

@@ -11,7 +11,7 @@ from agents.ledger import LedgerEntry
 from agents.position import KEY as POSITION_KEY
 from agents.position import Position
 from agents.store_files import StoreFiles
-from agents.tables import JOURNAL, LEDGER, SESSIONS, TASKS
+from agents.tables import HALF_FILLED, JOURNAL, LEDGER, SESSIONS, TASKS
 from streams.errors import StateError
 from streams.journal import CallEntry, Entry, RunHeader, StageEntry, unpack
 from streams.session import Session
@@ -36,7 +36,8 @@ def lines_of(table: str, partition: int, files: StoreFiles) -> Iterator[bytes]:
 def _marks(files: StoreFiles) -> Iterator[tuple[str, Any, bytes | None]]:
     mark = files.mark
     # No table key begins with a zero byte: these three can be nobody's.
-    yield "\0next", mark.next, None
+    # A store that is being loaded is at no offset yet.
+    yield "\0next", None if mark == HALF_FILLED else mark.next, None
     yield "\0seen", mark.seen_ms, None
     yield "\0id", mark.changelog_id.hex(), mark.changelog_id
 

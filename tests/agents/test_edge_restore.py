@@ -17,6 +17,7 @@ from agents import restore as module
 from agents.ledger import HOUR_MS, LedgerEntry, LedgerStore
 from agents.restore import (
     ALONE_RECORDS,
+    FLUSH_S,
     SLICE_RECORDS,
     STALE_MS,
     TELL_EVERY_S,
@@ -30,7 +31,16 @@ from agents.restore import (
     changelog_reader,
     private_consumer,
 )
-from agents.tables import CHANGELOG_ID, LEDGER, SESSIONS, Engine, KeyStore, StoreMark
+from agents.tables import (
+    CHANGELOG_ID,
+    HALF_FILLED,
+    LEDGER,
+    SESSIONS,
+    DiskFullError,
+    Engine,
+    KeyStore,
+    StoreMark,
+)
 from streams.clock import ManualClock
 
 GROUP = "penstock-main"
@@ -305,6 +315,119 @@ async def test_a_restore_for_somebody_else_ends_and_keeps_what_it_read(bench):
     assert 0 < read < 30
     assert (await bench.restore()).records <= 32 - read
     assert len(bench.table()) == 30
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Have short changelogs loaded without a log, as long ones are."""
+    monkeypatch.setattr(module, "LOAD_OFFSETS", 10)
+
+
+@pytest.mark.usefixtures("loads")
+async def test_a_new_store_of_a_long_changelog_is_loaded(bench, monkeypatch):
+    loaded = note_loads(monkeypatch)
+    bench.sessions.rows += [(b"%02d" % i, b"1") for i in range(30)]
+    await bench.restore()
+    assert loaded == {SESSIONS}
+    assert (bench.mark.next, len(bench.table())) == (31, 30)
+    bench.sessions.rows += [(b"%02d" % i, b"2") for i in range(30)]
+    loaded.clear()
+    # What a store has is worth a log: a crash must not cost it.
+    await bench.restore()
+    assert not loaded
+    assert set(bench.table().values()) == {b"2"}
+
+
+@pytest.mark.usefixtures("loads")
+async def test_a_ledger_is_loaded_as_well(bench, monkeypatch):
+    loaded = note_loads(monkeypatch)
+    entry = LedgerEntry(at_ms=bench.clock.now_ms(), topic="t", partition=0, offset=1)
+    old = LedgerEntry(at_ms=1, topic="t", partition=0, offset=1)
+    bench.ledger.rows += [(b"%02d" % i, entry.pack()) for i in range(30)]
+    bench.ledger.rows += [(b"old", old.pack())]
+    await bench.restore()
+    assert loaded == {LEDGER}
+    ledger = bench.shelf.stores[LEDGER, 0]
+    assert ledger.mark.next == 32
+    assert sorted(key for key, _ in ledger.scan()) == [b"%02d" % i for i in range(30)]
+
+
+@pytest.mark.usefixtures("loads")
+async def test_a_store_that_a_crash_left_half_filled_is_rebuilt(bench):
+    bench.sessions.rows += [(b"%02d" % i, b"1") for i in range(30)]
+    bench.shelf.open(SESSIONS, 0).load([(b"ghost", b"1")], 0)
+    bench.restart()
+    with structlog.testing.capture_logs() as logs:
+        await bench.restore()
+    (wiped,) = [line for line in logs if line["event"] == "store.wiped"]
+    assert wiped["reason"] == "a crash cut its restore short"
+    assert sorted(bench.table()) == [b"%02d" % i for i in range(30)]
+
+
+@pytest.mark.usefixtures("loads")
+async def test_a_load_for_somebody_else_ends_and_keeps_what_it_read(bench):
+    bench.sessions.rows += [(b"%02d" % i, b"1") for i in range(30)]
+    still = iter([True] * 5 + [False])
+    with pytest.raises(NotWantedError):
+        await bench.restorer().restore([0], lambda: next(still))
+    read = len(bench.table())
+    assert (bench.mark.next, bench.mark.changelog_id) == (read + 1, ME)
+    assert 0 < read < 30
+    assert (await bench.restore()).records <= 32 - read
+    assert len(bench.table()) == 30
+
+
+@pytest.mark.usefixtures("loads")
+async def test_a_load_that_the_disk_takes_not_is_rebuilt_when_there_is_space(
+    bench, monkeypatch
+):
+    bench.sessions.rows += [(b"%02d" % i, b"1") for i in range(30)]
+
+    def full(*_args: object) -> None:
+        raise DiskFullError(bench.folder, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyStore, "flush", full)
+        patch.setattr(KeyStore, "apply", full)
+        with pytest.raises(DiskFullError):
+            await bench.restore()
+    assert bench.mark == HALF_FILLED
+    await bench.restore()
+    assert (bench.mark.next, len(bench.table())) == (31, 30)
+
+
+@pytest.mark.usefixtures("loads")
+async def test_a_flush_without_end_is_not_waited_for_behind_the_loops_back(
+    bench, monkeypatch
+):
+    bench.sessions.rows += [(b"%02d" % i, b"1") for i in range(30)]
+    monkeypatch.setattr(KeyStore, "flushing", True)
+    monkeypatch.setattr(module, "FLUSH_LOOK_S", 0)
+    began_s = bench.clock.monotonic_s()
+    ticking = asyncio.create_task(tick(bench.clock))
+    await bench.restore()
+    ticking.cancel()
+    assert bench.clock.monotonic_s() - began_s >= FLUSH_S
+    assert bench.mark.next == 31
+
+
+async def tick(clock: ManualClock) -> None:
+    while True:
+        clock.advance(0.1)
+        await asyncio.sleep(0)
+
+
+def note_loads(monkeypatch) -> set[str]:
+    """Return the tables whose stores are loaded, as they come."""
+    loaded: set[str] = set()
+    for table, kind in ((SESSIONS, KeyStore), (LEDGER, LedgerStore)):
+
+        def load(store, changes, seen_ms, *, table=table, real=kind.load):
+            loaded.add(table)
+            real(store, changes, seen_ms)
+
+        monkeypatch.setattr(kind, "load", load)
+    return loaded
 
 
 async def test_nothing_to_restore_asks_nobody(bench):

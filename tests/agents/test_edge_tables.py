@@ -1,20 +1,25 @@
 """Tables: a store keeps what it was given, its mark with it, and never lies."""
 
+import asyncio
 import shutil
+import subprocess
+import sys
 
 import pytest
 import rocksdict
 
+from agents.ledger import LedgerEntry, LedgerStore
 from agents.restore import Shelf
 from agents.tables import (
     FORMAT,
+    HALF_FILLED,
     CorruptStoreError,
     DiskFullError,
     Engine,
     KeyStore,
     NewerStoreError,
     StoreMark,
-    write,
+    writing,
 )
 
 MARK = StoreMark(next=7, seen_ms=1_700_000_000_000, changelog_id=b"sixteen bytes id")
@@ -45,6 +50,42 @@ def overwrite_mark(engine, path, stored: bytes):
     meta[b"mark"] = stored
     del meta
     db.close()
+
+
+# In a process of its own: it ends as one that is killed does.
+CRASH = """
+import os, sys
+from pathlib import Path
+from agents.ledger import LedgerStore
+from agents.tables import Engine, KeyStore, StoreMark
+from tests.agents.test_edge_tables import ENTRY, KEYS, MARK, ledger_of
+
+engine = Engine(cache_bytes=1 << 20, write_buffer_bytes=1 << 20)
+store = (ledger_of if sys.argv[1] == "ledger" else KeyStore)(engine, Path(sys.argv[2]))
+for key in KEYS:
+    store.load([(key, ENTRY)], MARK.seen_ms)
+if sys.argv[3] == "kept":
+    store.apply([(b"after", ENTRY)], MARK)
+os._exit(0)
+"""
+ENTRY = LedgerEntry(at_ms=MARK.seen_ms, topic="t", partition=0, offset=1).pack()
+KEYS = [b"%d" % i for i in range(100)]
+
+
+def ledger_of(engine, path):
+    return LedgerStore(
+        engine,
+        path,
+        window_s=3_600,
+        max_entries=1_000,
+        on_shortened=lambda _: None,
+    )
+
+
+def crashed(kind: str, path, how: str) -> None:
+    subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "-c", CRASH, kind, str(path), how], check=True
+    )
 
 
 def shelf_of(engine, folder):
@@ -116,12 +157,47 @@ def test_a_folder_without_a_store_is_corruption(engine, path):
 
 
 def test_a_write_that_the_disk_takes_not_says_so(path):
-    class Full:
-        def write(self, batch):
-            raise Exception("No space left on device")  # noqa: TRY002 EM101 TRY003 - as rocksdict
+    with pytest.raises(DiskFullError, match="No space left"), writing(path):
+        raise Exception("No space left on device")  # noqa: TRY002 EM101 TRY003 - as rocksdict
 
-    with pytest.raises(DiskFullError, match="No space left"):
-        write(Full(), rocksdict.WriteBatch(raw_mode=True), path)
+
+@pytest.mark.parametrize("kind", ["sessions", "ledger"])
+def test_what_was_loaded_outlives_a_crash_from_its_mark_on(engine, path, kind):
+    crashed(kind, path, "kept")
+    store = (ledger_of if kind == "ledger" else KeyStore)(engine, path)
+    assert store.mark == MARK
+    assert dict(store.scan()) == dict.fromkeys([*KEYS, b"after"], ENTRY)
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["sessions", "ledger"])
+def test_a_store_that_a_crash_left_half_filled_says_so(engine, path, kind):
+    crashed(kind, path, "cut short")
+    store = (ledger_of if kind == "ledger" else KeyStore)(engine, path)
+    assert store.mark == HALF_FILLED
+    store.close()
+
+
+def test_what_is_loaded_can_be_read_at_once_and_the_last_change_wins(engine, path):
+    store = KeyStore(engine, path)
+    store.load([(b"a", b"1"), (b"b", b"1")], 0)
+    store.load([(b"a", b"2"), (b"b", None)], 0)
+    assert (store.mark, dict(store.scan())) == (HALF_FILLED, {b"a": b"2"})
+    store.close()
+
+
+async def test_a_flush_ends_by_itself(engine, path):
+    store = KeyStore(engine, path)
+    store.flush()
+    assert not store.flushing
+    store.load([(b"%d" % i, bytes(100)) for i in range(1_000)], 0)
+    store.flush()
+    assert store.flushing
+    async with asyncio.timeout(10):
+        while store.flushing:  # noqa: ASYNC110 - RocksDB calls nobody
+            await asyncio.sleep(0.001)
+    store.apply((), MARK)
+    store.close()
 
 
 def test_the_shelf_opens_a_store_once(engine, tmp_path):

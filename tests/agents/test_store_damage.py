@@ -15,26 +15,17 @@ from agents.tables import (
     StoreMark,
     UnreadableStoreError,
     reading,
-    write,
+    writing,
 )
 
 DAMAGE = "Corruption: block checksum mismatch"
+NO_SPACE = "IO error: No space left"
 KEYS = sorted(random.Random(1).randbytes(100) for _ in range(1_000))  # noqa: S311
 ENTRY = LedgerEntry(at_ms=3_600_000, topic="t", partition=0, offset=7).pack()
 
 
 class BlockError(Exception):
     """What rocksdict raises is a bare Exception with RocksDB's words."""
-
-
-class RefusingDatabase:
-    """Takes no batch, for a reason."""
-
-    def __init__(self, said: str) -> None:
-        self._said = said
-
-    def write(self, batch: object) -> None:
-        raise BlockError(self._said)
 
 
 def opened(folder: Path) -> Shelf:
@@ -60,10 +51,11 @@ def test_a_store_in_which_damage_was_found_is_rebuilt_once(tmp_path, said, kept)
 
 
 def test_damage_that_a_write_finds_is_no_full_disk(tmp_path):
-    with pytest.raises(UnreadableStoreError, match="next start rebuilds it"):
-        write(RefusingDatabase(DAMAGE), None, tmp_path / "t")
-    with pytest.raises(DiskFullError, match="free disk space"):
-        write(RefusingDatabase("IO error: No space left"), None, tmp_path / "t")
+    path = tmp_path / "t"
+    with pytest.raises(UnreadableStoreError, match="rebuilds it"), writing(path):
+        raise BlockError(DAMAGE)
+    with pytest.raises(DiskFullError, match="free disk space"), writing(path):
+        raise BlockError(NO_SPACE)
 
 
 def key_store(path: Path) -> Store:
