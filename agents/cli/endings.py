@@ -27,8 +27,15 @@ def ending_of(error: BaseException) -> tuple[ExitCode, Sequence[str]]:
             line = "the broker does not answer any more; is it up? try again"
             return ExitCode.UNREACHABLE, (line,)
         case _:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            return ExitCode.FAILED, (f"{told}; -v shows where",)
+            return ExitCode.FAILED, (f"{_told(error)}; -v shows where",)
+
+
+def _told(error: BaseException) -> str:
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, SystemError):
+        # C code that gets no memory may fail without saying so.
+        return f"{told}; as a rule no memory is left: give it more"
+    return told
 
 
 def _is_lost_connection(error: BaseException) -> bool:

@@ -55,6 +55,14 @@ def test_one_object_stays_one_object():
             ["the broker does not answer any more; is it up? try again"],
         ),
         (MemoryError(), ExitCode.FAILED, [str(OutOfMemoryError())]),
+        (
+            SystemError("error return without exception set"),
+            ExitCode.FAILED,
+            [
+                "SystemError: error return without exception set; "
+                "as a rule no memory is left: give it more; -v shows where"
+            ],
+        ),
         (KeyError("x\ny"), ExitCode.FAILED, [r"KeyError: 'x\ny'; -v shows where"]),
         (
             DeadlineError("draft", 5),
