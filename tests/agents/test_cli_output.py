@@ -59,8 +59,10 @@ def test_one_object_stays_one_object():
             SystemError("error return without exception set"),
             ExitCode.FAILED,
             [
-                "SystemError: error return without exception set; "
-                "as a rule no memory is left: give it more; -v shows where"
+                (
+                    "SystemError: error return without exception set; "
+                    "as a rule no memory is left: give it more; -v shows where"
+                )
             ],
         ),
         (KeyError("x\ny"), ExitCode.FAILED, [r"KeyError: 'x\ny'; -v shows where"]),
