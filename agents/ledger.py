@@ -16,7 +16,7 @@ from msgspec import Struct
 from agents.tables import (
     Change,
     Engine,
-    MarkedFiles,
+    MarkedStore,
     StoreMark,
     reading,
     rows,
@@ -54,7 +54,7 @@ def ledger_key(pipeline: str, home: str, request_id: str, replay: int) -> bytes:
     return f"{pipeline}\0{home}\0{request_id}\0{replay}".encode()
 
 
-class LedgerStore:
+class LedgerStore(MarkedStore):
     """The ledger's store: a segment per hour, dropped whole when it expires."""
 
     def __init__(
@@ -75,26 +75,21 @@ class LedgerStore:
             CorruptStoreError: RocksDB refuses the files.
             NewerStoreError: a newer penstock wrote them.
         """
-        self._files = MarkedFiles(engine, path)
+        self._segments: dict[int, Any] = {}
+        super().__init__(engine, path)
         self._window_ms = round(window_s * 1_000)
         self._max_entries = max_entries
         self._on_shortened = on_shortened
-        self._segments = {
-            int(name.removeprefix(_SEGMENT)): family
-            for name, family in self._files.families.items()
-        }
+        for name, family in self._families.items():
+            self._segments[int(name.removeprefix(_SEGMENT))] = family
         # An estimate is enough: the bound protects the disk, not a promise.
         self._counts = {
             hour: family.property_int_value("rocksdb.estimate-num-keys") or 0
             for hour, family in self._segments.items()
         }
 
-    @property
-    def mark(self) -> StoreMark:
-        return self._files.mark
-
     def get(self, key: bytes) -> bytes | None:
-        with reading(self._files.path):
+        with reading(self._path):
             for hour in sorted(self._segments, reverse=True):
                 value: bytes | None = self._segments[hour].get(key)
                 if value is not None:
@@ -103,26 +98,19 @@ class LedgerStore:
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         for hour in sorted(self._segments):
-            yield from rows(self._segments[hour], self._files.path)
+            yield from rows(self._segments[hour], self._path)
 
     def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
-        self._files.write(self._batch(changes, mark.seen_ms), mark)
+        super().apply(changes, mark)
         self._expire(self._oldest_hour(mark.seen_ms))
 
     def load(self, changes: Iterable[Change], seen_ms: int) -> None:
-        self._files.load(self._batch(changes, seen_ms))
+        super().load(changes, seen_ms)
         self._expire(self._oldest_hour(seen_ms))
-
-    def flush(self) -> None:
-        self._files.flush()
-
-    @property
-    def flushing(self) -> bool:
-        return self._files.flushing
 
     def close(self) -> None:
         self._segments.clear()
-        self._files.close()
+        super().close()
 
     def _batch(self, changes: Iterable[Change], seen_ms: int) -> Any:
         oldest = self._oldest_hour(seen_ms)
@@ -134,7 +122,7 @@ class LedgerStore:
             if hour < oldest:
                 continue  # restored from a changelog that keeps a little longer
             self._segment(hour)
-            handle = self._files.db.get_column_family_handle(f"{_SEGMENT}{hour}")
+            handle = self._db.get_column_family_handle(f"{_SEGMENT}{hour}")
             batch.put(key, value, handle)
             self._counts[hour] += 1
         return batch
@@ -144,7 +132,9 @@ class LedgerStore:
 
     def _segment(self, hour: int) -> Any:
         if hour not in self._segments:
-            self._segments[hour] = self._files.create(f"{_SEGMENT}{hour}")
+            name = f"{_SEGMENT}{hour}"
+            family = self._db.create_column_family(name, self._engine.options())
+            self._segments[hour] = self._families[name] = family
             self._counts[hour] = 0
         return self._segments[hour]
 
@@ -157,6 +147,7 @@ class LedgerStore:
             self._on_shortened(self._drop(min(self._segments)))
 
     def _drop(self, hour: int) -> int:
-        del self._segments[hour]
-        self._files.drop(f"{_SEGMENT}{hour}")
+        name = f"{_SEGMENT}{hour}"
+        del self._segments[hour], self._families[name]
+        self._db.drop_column_family(name)
         return self._counts.pop(hour)

@@ -8,6 +8,7 @@ not, and need no log either (docs/decisions/0026-loading.md).
 
 import shutil
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ FORMAT: Final = 1
 META: Final = "meta"
 """Column family of a store's mark; no table has it."""
 _UNFLUSHED: Final = "rocksdb.num-immutable-mem-table"
+_FAILED: Final = "rocksdb.background-errors"
 _WRITE_BUFFER_BYTES: Final = 8 << 20
 """Per memtable; what all memtables together may take is a setting."""
 _ARENA_BLOCK_BYTES: Final = 32 << 10
@@ -185,8 +187,8 @@ class Engine:
         }
 
 
-class MarkedFiles:
-    """A store's database and the mark in it: what all kinds of store are made of."""
+class MarkedStore(ABC):
+    """A database and the mark in it: what all kinds of store are."""
 
     def __init__(self, engine: Engine, path: Path) -> None:
         """Open *path*, or make it.
@@ -195,138 +197,93 @@ class MarkedFiles:
             CorruptStoreError: RocksDB refuses the files.
             NewerStoreError: a newer penstock wrote them.
         """
-        self.path = path
-        self.db, self.families = open_files(engine, path, {META})
+        self._path = path
+        self._db, self._families = open_files(engine, path, {META})
         self._engine = engine
-        self._meta = self.families.pop(META)
-        self._meta_handle = self.db.get_column_family_handle(META)
+        self._meta = self._families.pop(META)
+        self._meta_handle = self._db.get_column_family_handle(META)
         self._loaded = False
         try:
-            self.mark = read_mark(self._meta, path)
+            self._mark = read_mark(self._meta, path)
         except EdgeError:
             self.close()
             raise
 
-    def create(self, family: str) -> Any:
-        """Make a column family, and return it."""
-        options = self._engine.options()
-        self.families[family] = self.db.create_column_family(family, options)
-        return self.families[family]
+    @property
+    def mark(self) -> StoreMark:
+        return self._mark
 
-    def drop(self, family: str) -> None:
-        """Remove a column family with all that is in it."""
-        del self.families[family]
-        self.db.drop_column_family(family)
-
-    def write(self, batch: Any, mark: StoreMark) -> None:
-        """Write *batch* with *mark*, behind all that was loaded.
-
-        Raises:
-            DiskFullError: the disk took it not. Nothing of *batch* is in the store.
-            UnreadableStoreError: a flush or a compaction found damage.
-        """
+    def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
         if self._loaded:
             # The log knows the mark and not what was loaded: that goes first.
-            with writing(self.path):
+            with writing(self._path):
                 self._flush(wait=True)
             self._loaded = False
+        batch = self._batch(changes, mark.seen_ms)
         put_mark(batch, mark, self._meta_handle)
-        with writing(self.path):
-            self.db.write(batch)
-        self.mark = mark
+        with writing(self._path):
+            self._db.write(batch)
+        self._mark = mark
 
-    def load(self, batch: Any) -> None:
-        """Write *batch* without a log, behind a mark that says so.
-
-        Raises:
-            DiskFullError: the disk took it not.
-            UnreadableStoreError: a flush or a compaction before it found damage.
-        """
+    def load(self, changes: Iterable[Change], seen_ms: int) -> None:
         if not self._loaded:
-            self.write(rocksdict.WriteBatch(raw_mode=True), HALF_FILLED)
+            # Behind a mark that says so, and by which nothing expires.
+            MarkedStore.apply(self, (), HALF_FILLED)
             self._loaded = True
-        with writing(self.path):
-            self.db.write(batch, _no_log())
+        batch = self._batch(changes, seen_ms)
+        with writing(self._path):
+            self._db.write(batch, _no_log())
 
     def flush(self) -> None:
-        """Begin to bring to the disk what was loaded."""
         if self._loaded:
-            with writing(self.path):
+            with writing(self._path):
                 self._flush(wait=False)
 
     @property
     def flushing(self) -> bool:
-        """Say whether that goes on; what failed is raised where it is waited for."""
-        failed = self.db.property_int_value("rocksdb.background-errors")
-        left = (f.property_int_value(_UNFLUSHED) for f in self._with_entries())
-        return not failed and any(left)
+        if not self._loaded or self._db.property_int_value(_FAILED):
+            return False
+        return any(f.property_int_value(_UNFLUSHED) for f in self._with_entries())
 
     def close(self) -> None:
-        """Close the files."""
         # Handles first: a family that outlives its database keeps the files locked.
-        self.families.clear()
+        self._families.clear()
         del self._meta, self._meta_handle
-        self.db.close()
+        self._db.close()
+
+    @abstractmethod
+    def _batch(self, changes: Iterable[Change], seen_ms: int) -> Any:
+        """Return *changes* as RocksDB takes them, without a mark."""
 
     def _flush(self, *, wait: bool) -> None:
         for family in self._with_entries():
             family.flush(wait)
 
     def _with_entries(self) -> Iterator[Any]:
-        yield self.db
-        yield from self.families.values()
+        yield self._db
+        yield from self._families.values()
 
 
-class KeyStore:
+class KeyStore(MarkedStore):
     """A plain store: the latest value of each key."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        """Open *path*, or make it.
-
-        Raises:
-            CorruptStoreError: RocksDB refuses the files.
-            NewerStoreError: a newer penstock wrote them.
-        """
-        self._files = MarkedFiles(engine, path)
-
-    @property
-    def mark(self) -> StoreMark:
-        return self._files.mark
-
     def get(self, key: bytes) -> bytes | None:
-        with reading(self._files.path):
-            value: bytes | None = self._files.db.get(key)
+        with reading(self._path):
+            value: bytes | None = self._db.get(key)
         return value
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from rows(self._files.db, self._files.path)
+        yield from rows(self._db, self._path)
 
-    def apply(self, changes: Iterable[Change], mark: StoreMark) -> None:
-        self._files.write(_batch(changes), mark)
-
-    def load(self, changes: Iterable[Change], seen_ms: int) -> None:
-        self._files.load(_batch(changes))
-
-    def flush(self) -> None:
-        self._files.flush()
-
-    @property
-    def flushing(self) -> bool:
-        return self._files.flushing
-
-    def close(self) -> None:
-        self._files.close()
-
-
-def _batch(changes: Iterable[Change]) -> Any:
-    batch = rocksdict.WriteBatch(raw_mode=True)
-    put = batch.put  # a million times in a restore
-    for key, value in changes:
-        if value is None:
-            batch.delete(key)
-        else:
-            put(key, value)
-    return batch
+    def _batch(self, changes: Iterable[Change], seen_ms: int) -> Any:
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        put = batch.put  # a million times in a restore
+        for key, value in changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                put(key, value)
+        return batch
 
 
 def _no_log() -> Any:

@@ -56,12 +56,11 @@ def overwrite_mark(engine, path, stored: bytes):
 CRASH = """
 import os, sys
 from pathlib import Path
-from agents.ledger import LedgerStore
-from agents.tables import Engine, KeyStore, StoreMark
-from tests.agents.test_edge_tables import ENTRY, KEYS, MARK, ledger_of
+from agents.tables import Engine
+from tests.agents.test_edge_tables import ENTRY, KEYS, KINDS, MARK
 
 engine = Engine(cache_bytes=1 << 20, write_buffer_bytes=1 << 20)
-store = (ledger_of if sys.argv[1] == "ledger" else KeyStore)(engine, Path(sys.argv[2]))
+store = KINDS[sys.argv[1]](engine, Path(sys.argv[2]))
 for key in KEYS:
     store.load([(key, ENTRY)], MARK.seen_ms)
 if sys.argv[3] == "kept":
@@ -80,6 +79,9 @@ def ledger_of(engine, path):
         max_entries=1_000,
         on_shortened=lambda _: None,
     )
+
+
+KINDS = {"sessions": KeyStore, "ledger": ledger_of}
 
 
 def crashed(kind: str, path, how: str) -> None:
@@ -161,19 +163,19 @@ def test_a_write_that_the_disk_takes_not_says_so(path):
         raise Exception("No space left on device")  # noqa: TRY002 EM101 TRY003 - as rocksdict
 
 
-@pytest.mark.parametrize("kind", ["sessions", "ledger"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_loaded_outlives_a_crash_from_its_mark_on(engine, path, kind):
     crashed(kind, path, "kept")
-    store = (ledger_of if kind == "ledger" else KeyStore)(engine, path)
+    store = KINDS[kind](engine, path)
     assert store.mark == MARK
     assert dict(store.scan()) == dict.fromkeys([*KEYS, b"after"], ENTRY)
     store.close()
 
 
-@pytest.mark.parametrize("kind", ["sessions", "ledger"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_store_that_a_crash_left_half_filled_says_so(engine, path, kind):
     crashed(kind, path, "cut short")
-    store = (ledger_of if kind == "ledger" else KeyStore)(engine, path)
+    store = KINDS[kind](engine, path)
     assert store.mark == HALF_FILLED
     store.close()
 

@@ -52,7 +52,8 @@ def test_a_store_in_which_damage_was_found_is_rebuilt_once(tmp_path, said, kept)
 
 def test_damage_that_a_write_finds_is_no_full_disk(tmp_path):
     path = tmp_path / "t"
-    with pytest.raises(UnreadableStoreError, match="rebuilds it"), writing(path):
+    told = "next start rebuilds it"
+    with pytest.raises(UnreadableStoreError, match=told), writing(path):
         raise BlockError(DAMAGE)
     with pytest.raises(DiskFullError, match="free disk space"), writing(path):
         raise BlockError(NO_SPACE)
